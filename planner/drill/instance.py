@@ -217,6 +217,13 @@ def last_day(study: Study) -> date:
     return after_months(study.horizon.start, study.horizon.months) - timedelta(days=1)
 
 
+def cached_after_a_move(study: Study, w: Workload) -> float:
+    """Share of its input that a request finds in the caches of a replica in a failure; of another replica nothing."""
+    if w.cached_fraction_in_failure is not None:
+        return w.cached_fraction_in_failure
+    return {"cold": 0.0, "warm": w.cached_fraction}[study.cold_starts.prefix_caches]
+
+
 def _seconds(w: Workload, profile: Profile, cached_fraction: float) -> float:
     """What a request takes of a replica, burst included [s]."""
     point = next(p for p in profile.classes if p.context_class == w.context_class)
@@ -296,7 +303,7 @@ def build_instance(study: Study, case: str = "base", longer: Latencies = NO_LATE
     by_workload = np.full((2, len(row_of), len(made)), math.nan)
     for name, n in row_of.items():
         w = workload_of[name]
-        cold = w.cached_fraction if w.cached_fraction_in_failure is None else w.cached_fraction_in_failure
+        cold = cached_after_a_move(study, w)
         for e, (_, model, profile, _, site) in enumerate(made):
             if misfit(study, w, model, profile, site) is None:
                 by_workload[:, n, e] = _seconds(w, profile, w.cached_fraction), _seconds(w, profile, cold)

@@ -1,6 +1,5 @@
 """The reports of plan and audit: the answer first, then section by section what it depends on."""
 
-from collections import defaultdict
 from collections.abc import Callable
 
 from planner.plan.audit import Audit, audit
@@ -8,6 +7,7 @@ from planner.plan.in_hand import Plan, in_hand
 from planner.review.assumptions import assumptions_section
 from planner.review.bottlenecks import bottlenecks_section
 from planner.review.failures import failures_section
+from planner.review.first_minutes import first_minutes_lines
 from planner.review.fleet import fleet_section, over_time_section
 from planner.review.limits import limits_section, rescaling_lines
 from planner.review.money import assets_section, money_section
@@ -22,9 +22,7 @@ from planner.review.waiting import waiting_section
 from planner.review.wrong_answers import wrong_answers_section
 from planner.review.zones import zones_section
 from planner.solve.search import is_proven
-from planner.study.loading import storage_gib_per_second, storage_rows
 from planner.study.records.plan import PlanFile
-from planner.study.records.study import Study
 
 NOT_A_PLAN = ("digest", "study digest", "study", "purchases", "replicas", "states")
 """Violations after which the rest of a review would mislead."""
@@ -38,12 +36,6 @@ IN_STAGES = (
     "stages of a failure are settled: by when what has returned is loaded, what was evicted runs again, too, and "
     "storage feeds what returns as fast as its profiles say"
 )
-COMPILED = {
-    "warm": "what starts has its compiled code beside its weights (cold_starts: compile_caches: warm): whether it has "
-    "is not checked",
-    "cold": "every start compiles its code first (cold_starts: compile_caches: cold), though the first of a site may "
-    "spare the others that",
-}
 MOST_VIOLATIONS = 200
 FIRST = 5
 """Cases that an answer names."""
@@ -164,39 +156,12 @@ def _out_of_scope(plan: Plan) -> Section:
         lines.append(
             "failures without failures_per_year and hours_to_repair cost nothing; several at once are not priced"
         )
-    if any(w.cached_fraction and w.cached_fraction_in_failure is None for w in study.workloads):
-        lines.append(
-            "caches are as warm after a move as before (cached_fraction_in_failure); moved sessions are not counted"
-        )
-    lines += _storage_lines(study)
-    again = [f"{percent(t.retry_surge_fraction)} of {t.name}" for t in study.tiers if t.retry_surge_fraction]
-    lines.append(
-        f"clients send again, in every failure and as long as something is lost: {', '.join(again)}"
-        if again
-        else "clients send nothing again in a failure (retry_surge_fraction)"
-    )
-    if any(profile.compile_seconds for model in study.models for profile in model.profiles):
-        lines.append(COMPILED[study.cold_starts.compile_caches])
+    lines += first_minutes_lines(study)
     if any(failure.outage is not None for failure in p.failures.values()):
         lines.append(IN_STAGES)
     if not study.policies.counted:
         lines.append("what runs on demand is taken to go on, what a failure would need anew is never counted")
     return Section("OUT OF SCOPE", (*lines, *study.assumptions))
-
-
-def _storage_lines(study: Study) -> list[str]:
-    """What is taken of the storage that feeds cold starts, where sites do not state it: by row of the inventory."""
-    gib_per_second, sites_of = storage_gib_per_second(study), defaultdict(list)
-    for site, row in storage_rows(study).items():
-        sites_of[gib_per_second[site], f"{row.evidence}, {row.as_of}: {row.source}"].append(site)
-    lines = [
-        f"storage feeds what is cold-started at {', '.join(sites)} with {rate:g} GiB/s each ({known})"
-        for (rate, known), sites in sites_of.items()
-    ]
-    unlimited = {pool.site for pool in study.pools} - gib_per_second.keys()
-    if unlimited:
-        lines.append(f"storage feeds any number of cold starts at once at {len(unlimited)} sites (load_gib_per_second)")
-    return lines
 
 
 def _next(plan: Plan) -> Section:

@@ -10,6 +10,7 @@ from planner.problem.eligibility import workloads_without_edge
 from planner.problem.problem import Problem, fullest_hour
 from planner.review.assumptions import guarantees_section
 from planner.review.coverage import coverage_sections
+from planner.review.first_minutes import first_minutes_section
 from planner.review.report import Column, Report, Section, first_of, frame_section, percent, short_failure
 from planner.review.served import goal_text
 from planner.review.zones import zones_of_study_section
@@ -32,6 +33,7 @@ def check_study(study: Study, warnings: list[Finding], coverage: bool = False) -
         _goals(study, p, graph),
         _edges(study, p),
         _evidence(study),
+        first_minutes_section(study),
         Section("NOT OFFERED", not_offered or ("every offer may be bought",)),
     ]
     if (zones := zones_of_study_section(study)) is not None:

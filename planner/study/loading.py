@@ -1,11 +1,12 @@
-"""How long a cold start takes, and what feeds it."""
+"""What a move finds: how long a cold start takes, what feeds it, what prefix caches hold."""
 
 from collections import defaultdict
 
 from planner.study.places import matches
 from planner.study.records.inventory import Site, StorageRate
+from planner.study.records.policies import ColdStarts
 from planner.study.records.serving import Profile
-from planner.study.records.study import Study
+from planner.study.records.study import Study, Workload
 
 
 def load_seconds(study: Study, profile: Profile) -> float:
@@ -16,6 +17,13 @@ def load_seconds(study: Study, profile: Profile) -> float:
 def engine_start_seconds(study: Study, profile: Profile) -> float:
     """Of that, what comes after the weights are read [s]."""
     return profile.engine_start_seconds + _compile_seconds(study, profile)
+
+
+def cached_fraction_in_failure(cold_starts: ColdStarts, workload: Workload) -> float:
+    """Share of input tokens that prefix caches hold in failures: what the workload says, else what the study takes."""
+    if workload.cached_fraction_in_failure is not None:
+        return workload.cached_fraction_in_failure
+    return workload.cached_fraction if cold_starts.prefix_caches == "warm" else 0.0
 
 
 def storage_gib_per_second(study: Study) -> dict[str, float]:

@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drill_fixtures import at, chat, goal, hold, model, plan, profile, site, state, study
+from drill_fixtures import at, chat, goal, hold, model, plan, profile, site, state, study, workload
 from drilled import A, served, tier
 from helpers import write_study
 
 from planner.drill import drill_plan, drill_state_claims
 from planner.drill.instance import build_instance
-from planner.errors import InputError
+from planner.drill.simulated import simulated_states
+from planner.errors import InputError, NoPlan
 from planner.plan.audit import audit
 from planner.plan.plan import make_plan
 from planner.problem.arrays import full
 from planner.problem.build import build
 from planner.review.assumptions import known_figures
+from planner.review.check import check_study
 from planner.solve.search import Effort
 from planner.study.loading import storage_gib_per_second
 from planner.study.read import read_study
@@ -143,6 +145,44 @@ def test_plans_keep_to_what_storage_feeds() -> None:
         assert audit(file).passed and not [row for row in drill_plan(file).rows if row.broken]
         warm = sum(row.replicas for row in file.replicas if row.placement == at("b"))
         assert warm >= running
+
+
+CACHES = [
+    ({}, {}, 0.1),  # none of 100 tokens is found: 100 / 2000 + 50 / 1000 s
+    ({}, {"prefix_caches": "warm"}, 0.06),  # 80 of them are, as before it could be said
+    ({"cached_fraction_in_failure": 0.4}, {}, 0.08),  # what the workload says counts, whatever the study takes
+    ({"cached_fraction_in_failure": 0.4}, {"prefix_caches": "warm"}, 0.08),
+]
+
+
+@pytest.mark.parametrize(("said", "taken", "seconds"), CACHES)
+def test_what_is_moved_is_read_anew(said: dict[str, float], taken: dict[str, Any], seconds: float) -> None:
+    """b's 6 replicas of 0.06 s serve all in normal operation; what they serve when a is lost hangs on the caches."""
+    workloads = (workload(cached_fraction=0.8, **said),)
+    s = study(holdings=hold(a=6, b=6), workloads=workloads, cold_starts=ColdStarts(**taken))
+    p = build(s)
+    assert list(p.replica_seconds.values()) == pytest.approx([0.06, 0.06])
+    assert list(p.replica_seconds_in_failure.values()) == pytest.approx([seconds, seconds])
+    of = plan(s, {at("a"): 6, at("b"): 6}, chat(a=60, b=40))
+    result = drill_plan(of)
+    assert served(result, "normal", 0.0) == 1.0
+    assert served(result, A) == pytest.approx(min(1.0, 6 / seconds / 100))
+    reading = {state.failure: state.queues[0].streams[0].reading_seconds for state in simulated_states(of)}
+    assert reading[A] / reading["normal"] == pytest.approx((seconds - 0.05) / 0.01)
+    line = f"hold {100 - 2000 * (seconds - 0.05):.0f} % of the input of chat"
+    (lines,) = (one.lines for one in check_study(s, []).sections if one.title == "AFTER A MOVE")
+    assert any(line in text for text in lines), lines
+
+
+def test_plans_have_room_for_cold_caches() -> None:
+    """When a is lost, b needs 10 machines with cold caches; 6 do with warm ones."""
+    changes: dict[str, Any] = {"workloads": (workload(cached_fraction=0.8),)}
+    with pytest.raises(NoPlan):
+        make_plan(study(holdings=hold(a=10, b=9), **changes), Effort())
+    for machines, caches in ((10, "cold"), (6, "warm")):
+        changes["cold_starts"] = ColdStarts(prefix_caches=caches)
+        file = make_plan(study(holdings=hold(a=10, b=machines), **changes), Effort())
+        assert audit(file).passed and not [row for row in drill_plan(file).rows if row.broken]
 
 
 def test_an_engine_does_not_start_for_longer_than_it_loads() -> None:

@@ -158,7 +158,7 @@ class Utilisation(Record):
 
 
 class ColdStarts(Record):
-    """What replicas find when they start."""
+    """What replicas find when they start, and requests that are moved to them."""
 
     compile_caches: Literal["warm", "cold"] = Field(
         "warm",
@@ -169,4 +169,9 @@ class ColdStarts(Record):
         "inventory",
         description="of sites that state no load_gib_per_second: inventory: what storage.csv says of them; stated: no "
         "limit",
+    )
+    prefix_caches: Literal["cold", "warm"] = Field(
+        "cold",
+        description="in failures, of workloads that state no cached_fraction_in_failure: cold: all input is read, as "
+        "another replica holds none of it; warm: cached_fraction of it is found, as in normal operation",
     )

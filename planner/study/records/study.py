@@ -259,7 +259,7 @@ class Workload(Record):
     mean_output_tokens: Positive = Field(description="mean output of a request [tokens]")
     cached_fraction: Fraction = Field(0.0, description="share of input tokens found in the prefix cache")
     cached_fraction_in_failure: Fraction | None = Field(
-        None, description="the same in failures, where caches are cold after a move; none: as in normal operation"
+        None, description="the same in failures, where caches are cold after a move; none: as cold_starts says"
     )
     burst_factor: float = Field(1.0, ge=1, description="peak over the mean of the hour; raises capacity only")
     precisions: tuple[Name, ...] = Field((), description="precisions that are allowed; none named: all")
@@ -377,7 +377,9 @@ class _StudyCommon(Record):
         description="resolve: new weights for each failure; rescale: gateways renormalise fixed ones over what is left",
     )
     cold_starts: ColdStarts = Field(
-        ColdStarts(), exclude_if=lambda value: value == ColdStarts(), description="what replicas find when they start"
+        ColdStarts(),
+        exclude_if=lambda value: value == ColdStarts(),
+        description="what replicas find when they start, and requests that are moved",
     )
     utilisation: Utilisation = Field(Utilisation(), description="how far replicas may be filled")
     origins: tuple[Origin, ...] = Field(min_length=1, description="where requests enter")
