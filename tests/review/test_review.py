@@ -126,6 +126,7 @@ READ = {
     "Goal.outage": "becomes a failure of the study when that is read: see test_outages_played",
     "Goal.where": "the same",
     "Horizon.hours": "a record: see test_periods",
+    "ColdStarts.prefix_caches": "counts where a workload says nothing of failures: see test_cold_starts",
     "Horizon.periods": "a record: see test_periods",
     "Horizon.quarters": "refused beside months that differ: see test_periods",
     "NamedFailure.answers_wrongly": "changes only together with hours_to_find_out: see test_wrong_answers",
