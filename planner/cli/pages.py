@@ -35,6 +35,7 @@ FILES: tuple[tuple[str, str, type[Record]], ...] = (
     ("inventories/machine_types.yaml", "a list under `machine_types:`", inventory.MachineType),
     ("inventories/sites.csv", "one row a site, and a region that round trips name", inventory.Site),
     ("inventories/zones.csv", "one row a zone and machine type that a provider's list names there", inventory.Zone),
+    ("inventories/storage.csv", "one row a site, or a pattern of sites, that states no rate", inventory.StorageRate),
     ("inventories/round_trips.csv", "one row a pair of regions", inventory.RoundTrip),
     ("inventories/PROVIDER/pools.csv", "one row a pool", inventory.Pool),
     ("inventories/PROVIDER/offers.csv", "terms; one row an offer", inventory.Offer),

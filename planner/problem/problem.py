@@ -176,6 +176,8 @@ class Problem:
     """the same with caches as they are after a move"""
     machines_per_replica: Mapping[str, float]
     load_seconds: Mapping[str, float]
+    engine_start_seconds: Mapping[str, float]
+    """e -> of load_seconds, what comes after its weights are read"""
     weights_gib: Mapping[str, float]
     rollout_surge_fraction: Mapping[str, float]
     pool_of: Mapping[str, str]
