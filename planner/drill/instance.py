@@ -226,7 +226,7 @@ def misfit(study: Study, w: Workload, model: Model, profile: Profile, site: Site
     tier: Tier = named(study.tiers, w.tier)
     longest: ContextClass = named(study.context_classes, w.context_class)
     first = _worst_first_token_ms(profile)
-    each = max(p.per_token_ms for p in profile.classes)
+    each = max(p.per_token_ms if p.per_token_ms_high is None else p.per_token_ms_high for p in profile.classes)
     checks = (
         ("context class", any(p.context_class == w.context_class for p in profile.classes)),
         ("context limit", profile.context_limit_tokens >= longest.most_tokens),

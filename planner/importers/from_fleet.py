@@ -219,7 +219,7 @@ def _tier(name: str, fleet: Fleet, workloads: dict[str, Workload]) -> dict[str, 
         points = [p for row in fleet if workloads[row.workload].tier == name for p in _points(row).values()]
         first_ms = max(p.first_token_ms if p.first_token_ms_high is None else p.first_token_ms_high for p in points)
         tier["first_token_ms"] = max(tier["first_token_ms"], math.ceil(first_ms / 100) * 100.0)
-        per_ms = max(p.per_token_ms for p in points)
+        per_ms = max(p.per_token_ms if p.per_token_ms_high is None else p.per_token_ms_high for p in points)
         tier["per_token_ms"] = max(tier["per_token_ms"], math.ceil(per_ms / 5) * 5.0)
     return tier
 

@@ -60,7 +60,6 @@ def misfit(
 ) -> str | None:
     """Why a profile of the workload's model cannot serve it at a site, however near; None when it can."""
     first_token_ms = slowest_first_token_ms(profile)
-    per_token_ms = max(p.per_token_ms for p in profile.classes)
     admitted = {p.context_class for p in profile.classes}
     holds = {
         "context": w.context_class in admitted and profile.context_limit_tokens >= most_tokens,
@@ -68,7 +67,7 @@ def misfit(
         "feature": set(w.features) <= set(profile.features),
         "memory": holds_in_memory(facts, profile, machine, w),
         "first token": tier.first_token_ms is None or first_token_ms <= tier.first_token_ms,
-        "per token": tier.per_token_ms is None or per_token_ms <= tier.per_token_ms,
+        "per token": tier.per_token_ms is None or slowest_per_token_ms(profile) <= tier.per_token_ms,
         "jurisdiction": not w.jurisdictions or site.jurisdiction in w.jurisdictions,
         "label": set(w.site_labels) <= set(site.labels),
     }
@@ -78,6 +77,11 @@ def misfit(
 def slowest_first_token_ms(profile: Profile) -> float:
     """Time to first token of the worst class that a profile admits, its high end where that is known [ms]."""
     return max(p.first_token_ms if p.first_token_ms_high is None else p.first_token_ms_high for p in profile.classes)
+
+
+def slowest_per_token_ms(profile: Profile) -> float:
+    """Time per token of the worst class that a profile admits, its high end where that is known [ms]."""
+    return max(p.per_token_ms if p.per_token_ms_high is None else p.per_token_ms_high for p in profile.classes)
 
 
 def most_wait_ms(tier: Tier, profile: Profile, round_trip_ms: float) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from planner.plan.in_hand import Plan
-from planner.problem.eligibility import WHY_NOT, most_wait_ms, slowest_first_token_ms
+from planner.problem.eligibility import WHY_NOT, most_wait_ms, slowest_first_token_ms, slowest_per_token_ms
 from planner.study.memory import live_tokens_of, memory_needed_gib, usable_memory_gib
 from planner.study.records.inventory import Site
 from planner.study.records.serving import Model, Profile
@@ -35,7 +35,7 @@ class Refusals:
                 f"{slowest_first_token_ms(profile):,.0f} ms, target {self.tier.first_token_ms:,.0f} ms"
             ),
             "per token": lambda profile, site: (
-                f"{max(p.per_token_ms for p in profile.classes):,.1f} ms, target {self.tier.per_token_ms:,.1f} ms"
+                f"{slowest_per_token_ms(profile):,.1f} ms, target {self.tier.per_token_ms:,.1f} ms"
             ),
             "jurisdiction": lambda profile, site: f"{site.jurisdiction}, allowed: {', '.join(self.w.jurisdictions)}",
             "label": lambda profile, site: f"lacks {', '.join(sorted(set(self.w.site_labels) - set(site.labels)))}",

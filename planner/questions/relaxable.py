@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from planner.problem.build import as_its_limits_say
 from planner.problem.capacity import not_offered
-from planner.problem.eligibility import slowest_first_token_ms
+from planner.problem.eligibility import slowest_first_token_ms, slowest_per_token_ms
 from planner.problem.problem import Limit, Problem
 from planner.questions.patches import Change, Patch, json_text
 from planner.questions.paths import addressed, path_of
@@ -304,7 +304,7 @@ def _speeds(study: Study, paths: _Paths) -> Iterator[Relaxable]:
         models = {w.model for w in study.workloads if w.tier == tier.name}
         profiles = [profile for model in study.models if model.model in models for profile in model.profiles]
         first = {math.ceil(slowest_first_token_ms(profile)) for profile in profiles}
-        each = {math.ceil(max(point.per_token_ms for point in profile.classes)) for profile in profiles}
+        each = {math.ceil(slowest_per_token_ms(profile)) for profile in profiles}
         for name, said, slowest in (("first_token_ms", "first token", first), ("per_token_ms", "token", each)):
             target = getattr(tier, name)
             if target is None:

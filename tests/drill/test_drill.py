@@ -36,6 +36,7 @@ from drilled import A, B, row, served, tier
 import planner.drill
 from planner.drill import drill_fleet, drill_plan, drill_state_claims
 from planner.errors import InputError
+from planner.problem.build import build
 from planner.study.records.inventory import Pool
 from planner.study.records.plan import PlanFile, Replicas
 from planner.study.records.policies import ColdStarts
@@ -430,6 +431,15 @@ def test_latency_is_that_of_the_worst_class() -> None:
     for target, share in ((250.0, 1.0), (200.0, 0.0)):
         s = study(models=(model(profiles=[slow]),), tiers=(tier(first_token_ms=target),))
         assert served(drill_fleet(s, [running("a", 10, 1)]), "normal", 0.0) == share
+
+
+def test_time_per_token_is_that_of_the_high_end() -> None:
+    # 20 ms a token as stated, at most 60: that is what a target of 50 ms is held against, by the planner as well
+    slow = profile(classes=(point(per_token_ms=20.0, per_token_ms_high=60.0),))
+    for target, share in ((60.0, 1.0), (50.0, 0.0)):
+        s = study(models=(model(profiles=[slow]),), tiers=(tier(per_token_ms=target),))
+        assert served(drill_fleet(s, [running("a", 10, 1)]), "normal", 0.0) == share
+        assert any(build(s).edges.values()) == bool(share)
 
 
 def test_a_row_that_is_not_eligible_takes_its_share_with_it() -> None:

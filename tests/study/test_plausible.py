@@ -43,6 +43,7 @@ MISTAKES: dict[str, tuple[tuple[str, str, str], tuple[str, str, str, str, str]]]
     "low price above": (("inventory/alpha/prices.csv", FILES[PRICES], FILES[PRICES].replace("hour,evi", "hour,low_usd_per_machine_hour,evi").replace(",40,", ",40,41,").replace("25.5,", "25.5,,")), ("error", "low_usd_per_machine_hour", "at most 40 USD/h", "41", "correct")),
     "high price below": (("inventory/alpha/prices.csv", FILES[PRICES], FILES[PRICES].replace("hour,evi", "hour,high_usd_per_machine_hour,evi").replace(",40,", ",40,39,").replace("25.5,", "25.5,,")), ("error", "high_usd_per_machine_hour", "at least 40 USD/h", "39", "correct")),
     "high factor below 1": (("models/small.yaml", "per_token_ms: 20,", "per_token_ms: 20, high_factor: 0.8,"), ("error", "profiles[0].classes[0].high_factor", "at least 1", "0.8", "correct")),
+    "high time per token": (("models/small.yaml", "per_token_ms: 20,", "per_token_ms: 20, per_token_ms_high: 2,"), ("error", "profiles[0].classes[0].per_token_ms_high", "at least 20 ms", "2", "high end")),
     "high first token": (("models/small.yaml", "first_token_ms: 300,", "first_token_ms: 300, first_token_ms_high: 30,"), ("error", "profiles[0].classes[0].first_token_ms_high", "at least 300 ms", "30", "high end")),
     # in failures
     "utilisation": (("study.yaml", "study: tiny", "study: tiny\nutilisation: {normal: 0.95, in_failure: 0.85}"), ("warning", "utilisation.normal", "at most 0.85", "0.95", "exchange")),

@@ -40,11 +40,14 @@ def _check_cases(parts: Parts, reading: Reading) -> None:
             for point, at in within.rows(profile.classes, "classes"):
                 factors = (point.low_factor, 1.0, point.high_factor)
                 _check_order(factors, ("low_factor", "the rates", "high_factor"), "of the rates", at, reading)
-                high_ms = point.first_token_ms_high
-                if high_ms is not None and high_ms < point.first_token_ms:
-                    expected = f"at least {point.first_token_ms:g} ms, first_token_ms"
-                    fix = "correct one of the two: this is the high end of the estimate"
-                    reading.error(at.at("first_token_ms_high"), expected, f"{high_ms:g}", fix)
+                for field, usual_ms, high_ms in (
+                    ("first_token_ms", point.first_token_ms, point.first_token_ms_high),
+                    ("per_token_ms", point.per_token_ms, point.per_token_ms_high),
+                ):
+                    if high_ms is not None and high_ms < usual_ms:
+                        expected = f"at least {usual_ms:g} ms, {field}"
+                        fix = "correct one of the two: this is the high end of the estimate"
+                        reading.error(at.at(f"{field}_high"), expected, f"{high_ms:g}", fix)
 
 
 def _check_order(

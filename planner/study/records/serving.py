@@ -14,6 +14,7 @@ from planner.study.records.base import (
     PositiveCount,
     Record,
     Sourced,
+    missing,
     unset,
 )
 
@@ -71,6 +72,11 @@ class OperatingPoint(Sourced):
         None, description="high end of an estimate [ms]; where given, this is what must meet the tier's target"
     )
     per_token_ms: NotNegative = Field(description="time per output token [ms]")
+    per_token_ms_high: NotNegative | None = Field(
+        None,
+        exclude_if=missing,
+        description="high end, as the 95th percentile of a measurement [ms]; where given, this must meet the target",
+    )
     low_factor: Positive = Field(1.0, description="factor on the rates, low case")
     high_factor: Positive = Field(1.0, description="factor on the rates, high case")
 
