@@ -20,7 +20,7 @@ BY_FAILURE = {
 }  # fmt: skip
 BY_PLACEMENT = {
     "placements", "edges", "edges_in_failure", "replica_seconds", "replica_seconds_in_failure", "machines_per_replica",
-    "load_seconds", "weights_gib", "rollout_surge_fraction", "pool_of", "model_of", "shares", "request_limits", "lost",
+    "load_seconds", "engine_start_seconds", "weights_gib", "rollout_surge_fraction", "pool_of", "model_of", "shares", "request_limits", "lost",
     "cannot_start",
 }  # fmt: skip
 NAMES_OF_PLACEMENTS = {"why_not": "a reason, to be read", "profile_of": "a name", "on_pool": "follows from pool_of"}
@@ -33,7 +33,7 @@ BY_NEITHER = {
     "utilisation_normal", "utilisation_in_failure", "detection_seconds", "provider_of", "not_offered", "vintages",
     "vintages_on_some_day", "held_at_most", "paid_hours", "price_factor", "present_hours", "build_outs", "not_built",
     "ordered", "least_units", "either_or", "after", "start_usd", "capital_usd", "energy_usd_per_machine_hour",
-    "spend_years", "capital_caps", "deferrable", "sizes_requests_per_second",
+    "spend_years", "capital_caps", "deferrable", "sizes_requests_per_second", "measure",
 }  # fmt: skip
 NEVER_PRICED = {
     "rescaled": "failures with fixed weights: an objective other than cost is refused beside them",
