@@ -20,8 +20,8 @@ BY_FAILURE = {
 }  # fmt: skip
 BY_PLACEMENT = {
     "placements", "edges", "edges_in_failure", "replica_seconds", "replica_seconds_in_failure", "machines_per_replica",
-    "load_seconds", "engine_start_seconds", "weights_gib", "rollout_surge_fraction", "pool_of", "model_of", "shares", "request_limits", "lost",
-    "cannot_start",
+    "load_seconds", "weights_gib", "rollout_surge_fraction", "pool_of", "model_of", "shares", "request_limits", "lost",
+    "cannot_start", "engine_start_seconds",
 }  # fmt: skip
 NAMES_OF_PLACEMENTS = {"why_not": "a reason, to be read", "profile_of": "a name", "on_pool": "follows from pool_of"}
 BY_NEITHER = {
