@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.drill.latency import latency_ms
-from planner.drill.lengths import DRAWN_TO, states_lengths, tokens_in_flight, variation_of_seconds
+from planner.drill.lengths import states_lengths, tokens_in_flight, variation_of_seconds
 from planner.drill.queues import Queues
 from planner.drill.time_slices import time_slices_of
 from planner.study.records.inventory import Site
@@ -167,7 +167,8 @@ def _variation(study: Study, w: Workload, profile: Profile) -> float:
     largest = 1.0
     for cached in (w.cached_fraction, cached_after_a_move(study, w)):
         reading = (1.0 - cached) / point.prefill_tokens_per_second
-        largest = max(largest, variation_of_seconds(w, reading, 1.0 / point.decode_tokens_per_second))
+        writing, otherwise = 1.0 / point.decode_tokens_per_second, study.utilisation.lengths_variation
+        largest = max(largest, variation_of_seconds(w, reading, writing, otherwise))
     return largest
 
 
@@ -209,14 +210,14 @@ def in_memory(study: Study, w: Workload, model: Model, profile: Profile) -> bool
     """
     machine = named(study.machine_types, profile.machine_type)
     on_chips = MEMORY_FRACTION * machine.memory_gib_per_accelerator * profile.accelerators_per_replica
-    tokens, exact_to = w.mean_input_tokens + 0.5 * w.mean_output_tokens, ROUNDING
+    tokens = w.mean_input_tokens + 0.5 * w.mean_output_tokens
     if states_lengths(w):
         point = next(p for p in profile.classes if p.context_class == w.context_class)
         reading = (1.0 - w.cached_fraction) / point.prefill_tokens_per_second
         writing = 1.0 / point.decode_tokens_per_second
-        tokens, exact_to = tokens_in_flight(w, reading, writing, profile.concurrency_limit), DRAWN_TO
+        tokens = tokens_in_flight(w, reading, writing, profile.concurrency_limit)
     each = cache_gib_per_request(model.facts, profile, tokens)
-    return bool(profile.weights_gib + profile.concurrency_limit * each <= on_chips * (1 + exact_to))
+    return bool(profile.weights_gib + profile.concurrency_limit * each <= on_chips * (1 + ROUNDING))
 
 
 def misfit(study: Study, w: Workload, model: Model, profile: Profile, site: Site) -> str | None:

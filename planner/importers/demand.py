@@ -23,7 +23,7 @@ SECONDS_PER_MINUTE = 60.0
 PERCENTILES = (50, 90, 95, 99)
 LEAST_REQUESTS = 100
 """Of a workload, for quantiles of its lengths to be written."""
-LENGTHS_AT = (0, 5, 10, 25, 50, 75, 90, 95, 98, 99, 99.5, 99.9, 100)
+LENGTHS_AT = (0, 5, 10, 25, 50, 75, 90, 95, 98, 99, 99.5, 99.9, 99.99, 100)
 """Percent of requests whose lengths are told: closer where few are far longer than others."""
 DAY_SECONDS, BLOCK_SECONDS = 86_400.0, 14_400.0
 """A day, and the hours of it that a shape tells apart: six times four."""

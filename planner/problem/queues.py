@@ -85,5 +85,4 @@ def _variation(workload: Workload, profile: Profile, cold_starts: ColdStarts, ot
     """
     point = next(p for p in profile.classes if p.context_class == workload.context_class)
     cached = (workload.cached_fraction, cached_fraction_in_failure(cold_starts, workload))
-    of_quantiles = [squared_variation(workload, point, fraction) for fraction in cached]
-    return max([otherwise if one is None else one for one in of_quantiles] + [1.0])
+    return max(1.0, *(squared_variation(workload, point, fraction, otherwise) for fraction in cached))

@@ -49,20 +49,23 @@ def of_workload(workload: Workload) -> tuple[Powers, Powers]:
     )
 
 
-def squared_variation(workload: Workload, point: OperatingPoint, cached_fraction: float) -> float | None:
-    """Squared coefficient of variation of the time that a request keeps a slot; None where no quantiles are stated.
+def squared_variation(workload: Workload, point: OperatingPoint, cached_fraction: float, otherwise: float) -> float:
+    """Squared coefficient of variation of the time that a request keeps a slot.
+
+    `otherwise` : that of all of it where no quantiles are stated, and of outputs that have none beside inputs.
 
     Formula
         (α² Var input + β² Var output) / (α · input + β · output)²,
         α = (1 − cached fraction) / prefill rate, β = 1 / decode rate
     """
     if not workload.input_tokens_quantiles and not workload.output_tokens_quantiles:
-        return None
+        return otherwise
     (inputs, inputs_2, _), (outputs, outputs_2, _) = of_workload(workload)
     reading = (1.0 - cached_fraction) / point.prefill_tokens_per_second
     writing = 1.0 / point.decode_tokens_per_second
     mean = reading * inputs + writing * outputs
-    variance = reading**2 * (inputs_2 - inputs**2) + writing**2 * (outputs_2 - outputs**2)
+    of_outputs = outputs_2 - outputs**2 if workload.output_tokens_quantiles else otherwise * outputs**2
+    variance = reading**2 * (inputs_2 - inputs**2) + writing**2 * of_outputs
     return variance / mean**2
 
 
@@ -74,7 +77,8 @@ def live_tokens_at_tail(workload: Workload, profile: Profile) -> float:
 
         N · mean + 2.326 · sqrt(N · variance)
 
-    is exceeded in one moment of a hundred (the sum of many is nearly normal); then an engine preempts.
+    is exceeded in one moment of a hundred where many are in flight (their sum is nearly normal; of few with long tails
+    in some more); then an engine preempts. Never less than of mean lengths, input + output / 2.
 
     Formula
         T = α I + β O;   mean = (α E I² + β (E I E O + E O² / 2)) / T
@@ -89,4 +93,5 @@ def live_tokens_at_tail(workload: Workload, profile: Profile) -> float:
     mean = (reading * i_2 + writing * (i * o + o_2 / 2.0)) / seconds
     squares = (reading * i_3 + writing * (i_2 * o + i * o_2 + o_3 / 3.0)) / seconds
     variance = max(0.0, squares - mean**2)
-    return mean + TAIL_DEVIATIONS * math.sqrt(variance / profile.concurrency_limit)
+    at_most = mean + TAIL_DEVIATIONS * math.sqrt(variance / profile.concurrency_limit)
+    return max(at_most, workload.mean_input_tokens + workload.mean_output_tokens / 2)

@@ -69,10 +69,32 @@ def test_one_moment_in_a_hundred_holds_more():
     tokens = live_tokens_at_tail(w, fast)
     more = float((drawn_in_flight(w, reading, writing, 4000, 64) > 64 * tokens).mean())
     assert 0.003 < more < 0.025
-    assert tokens_in_flight(w, reading, writing, 64) == pytest.approx(tokens, rel=1e-3)
-    assert variation_of_seconds(w, reading, writing) == pytest.approx(
-        squared_variation(w, fast.classes[0], 0.0), rel=1e-3
+    assert tokens_in_flight(w, reading, writing, 64) == pytest.approx(tokens, rel=1e-9)
+
+
+def test_the_drill_sees_the_tail_and_outputs_without_quantiles():
+    """One request in a thousand is very long: by quadrature as by mean powers; outputs without any vary as is said."""
+    tail = quantiles(p0=0.0, p50=20.0, p99=300.0) + (
+        Quantile(percent=99.9, tokens=900.0),
+        Quantile(percent=100.0, tokens=9000.0),
     )
+    mean = mean_powers(tail, 1.0)[0]
+    long = workload("w", mean_input_tokens=100.0, mean_output_tokens=mean, output_tokens_quantiles=tail)
+    reads = workload("w", mean_input_tokens=mean, mean_output_tokens=100.0, input_tokens_quantiles=tail)
+    point = ONE.classes[0].model_copy(update={"prefill_tokens_per_second": 400.0, "decode_tokens_per_second": 100.0})
+    for w in (long, reads):
+        said = squared_variation(w, point, 0.0, 2.0)
+        assert variation_of_seconds(w, 1 / 400.0, 1 / 100.0, 2.0) == pytest.approx(said, rel=1e-9)
+        assert tokens_in_flight(w, 1 / 400.0, 1 / 100.0, 1) == pytest.approx(
+            live_tokens_at_tail(w, ONE.model_copy(update={"classes": (point,), "concurrency_limit": 1})), rel=1e-9
+        )
+    variance = mean_powers(tail, 1.0)[1] - mean**2
+    seconds = mean / 400.0 + 1.0
+    assert squared_variation(reads, point, 0.0, 2.0) == pytest.approx((variance / 400.0**2 + 2.0) / seconds**2)
+    even = workload(
+        "w", mean_input_tokens=100.0, mean_output_tokens=100.0, output_tokens_quantiles=quantiles(p0=100.0, p100=100.0)
+    )
+    assert live_tokens_at_tail(even, ONE.model_copy(update={"classes": (point,)})) >= 150.0
 
 
 def memory_study(gib: float, w: Workload) -> Study:
