@@ -1,7 +1,7 @@
 """Plans where AI model-serving workloads run: failover-ready, at the lowest cost, with a proof.
 
 For programs: `read_study`, `read_plan`, `read_fleet`, `plan`, `audit`, `drill`, `outages`, `simulate`, `review`,
-`gate`, `render`, `workbook`, `tables` and `program_text` (planner/api.py, docs/python.md).
+`brief`, `gate`, `render`, `workbook`, `tables` and `program_text` (planner/api.py, docs/python.md).
 """
 
 import sys
@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from planner.api import (
         audit,
+        brief,
         drill,
         gate,
         outages,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "__version__",
     "audit",
+    "brief",
     "drill",
     "gate",
     "outages",

@@ -348,6 +348,13 @@ def review(
     return review_plan(plan, all_rows, progress, with_margins)
 
 
+def brief(plan: Plan | PlanFile, *, path: str | None = None, progress: Progress = _silent) -> Report:
+    """The review of a plan on one screen. `path`: of its file, for the commands that it ends with."""
+    from planner.review.brief import brief_plan
+
+    return brief_plan(plan, path, progress)
+
+
 def gate(
     plan: Plan | PlanFile,
     policy: str | Path,

@@ -8,7 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-MOST_FAILURES = 6
 ENV = {**os.environ, "COLUMNS": "120"}
 
 MADE_WITH = re.compile(r"HiGHS [\d.]+ and PuLP [\d.]+")
@@ -27,24 +26,9 @@ def other_versions() -> str:
     return "" if here == locked() else f"{here} may find another plan within the gap than {locked()}"
 
 
-def picture(review: str) -> str:
-    """ANSWER, ORDER and the worst FAILURES of a review in text, explanations left out."""
-    lines = review.splitlines()
-    titles = [i for i, line in enumerate(lines) if line.partition(" (")[0].isupper() and not line.startswith(" ")]
-    part = {lines[i]: lines[i:j] for i, j in zip(titles, [*titles[1:], len(lines)], strict=True)}
-    ends = next(i for i, line in enumerate(part["ORDER"]) if line.startswith("  order by ="))
-    table = next(i for i, line in enumerate(part["FAILURES"]) if line.startswith("───"))
-    shown = [
-        lines[0],
-        "",
-        *part["ANSWER"],
-        *part["ORDER"][:ends],
-        "",
-        part["FAILURES"][0],
-        *part["FAILURES"][table - 1 : table + 1 + MOST_FAILURES],
-        "...",
-    ]
-    return "\n".join(shown)
+def picture(brief: str) -> str:
+    """A brief without the commands at its end, which name a file."""
+    return brief.partition("\nREAD NEXT\n")[0].rstrip("\n")
 
 
 def in_readme() -> str:
@@ -53,9 +37,9 @@ def in_readme() -> str:
 
 if __name__ == "__main__":
     command = [sys.executable, "-m", "planner", "plan", "examples/quickstart", "--format", "text", "--quiet"]
-    review = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=ENV).stdout
+    brief = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=ENV).stdout
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
     assert not other_versions(), other_versions()
     text = MADE_WITH.sub(locked(), text, count=1)
-    readme.write_text(text.replace(in_readme(), picture(review)), encoding="utf-8")
+    readme.write_text(text.replace(in_readme(), picture(brief)), encoding="utf-8")

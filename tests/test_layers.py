@@ -24,7 +24,7 @@ ONLY_IN = {
     "joblib": {"questions.side_by_side"},
     "distributed": {"questions.side_by_side"},
     "typer": {"cli.*"},
-    "rich": {"cli.*", "review.render", "review.layout"},
+    "rich": {"cli.*", "review.layout"},
     "jinja2": {"review.page.page"},
     "xlsxwriter": {"review.tables"},
 }

@@ -94,7 +94,8 @@ def delay(
         late_periods = tuple(int(n) for n in numbers_of(periods, "--periods", integers=True))
         late_months = tuple(numbers_of(months, "--months"))
         day = day_of(known_on, "--known-on") if known_on not in (None, "ready") else None
-        asked = asked_about(study, set_, change, gap, seconds, nodes, rounds, demand)
+        with progress(quiet, stage="reading the study"):
+            asked = asked_about(study, set_, change, gap, seconds, nodes, rounds, demand)
         workers, rows = workers_of(jobs, backend, scheduler), rows_in(out)
         with progress(quiet, KEEPS_PLANS) as advance:
             own, plan = _planned_as_it_is(asked, advance, rows)
@@ -125,6 +126,7 @@ def crossover(
     change: Changes = None,
     format: AsFormat = Format.text,
     all: AllRows = False,
+    quiet: Quiet = False,
 ) -> None:
     """From which utilisation is owned or committed cheaper than on demand, by date. Nothing is planned.
 
@@ -134,10 +136,13 @@ def crossover(
         from planner.questions.crossover import crossover
         from planner.review.crossovers import review_crossover
 
-        asked = asked_about(study, set_, change)
+        with progress(quiet, stage="reading the study"):
+            asked = asked_about(study, set_, change)
         pools = tuple(what or ("*",))
         _stop_on_nothing(asked.study, pools)
-        deliver(review_crossover(asked.study, crossover(asked.study, pools, basis.value), all), format, None)
+        with progress(quiet, stage="comparing contracts"):
+            crossed = crossover(asked.study, pools, basis.value)
+        deliver(review_crossover(asked.study, crossed, all), format, None)
 
 
 def sequence(
@@ -172,7 +177,8 @@ def sequence(
         from planner.review.sequences import review_sequences
 
         within_fraction = fraction_of(within, "--within")
-        asked = asked_about(study, set_, change, gap, seconds, nodes, rounds, demand)
+        with progress(quiet, stage="reading the study"):
+            asked = asked_about(study, set_, change, gap, seconds, nodes, rounds, demand)
         if not asked.study.build_outs:
             fix = "add build_outs to study.yaml; there is no order of phases to ask about"
             raise InputError([Finding("planner sequence", "a study with build_outs", "none", fix)])

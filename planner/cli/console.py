@@ -7,13 +7,13 @@ import json
 import os
 import re
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
+from planner.cli.progress import AT_WORK, Advance, is_live, progress_on
 from planner.errors import Finding, InputError, NoPlan, PlannerError, Undelivered, printable, refusal
 from planner.interruption import ends_at_once, exit_code, listen
 from planner.study.files import REPORT, check_writable, kind_of, remembering, write_atomically, write_new_folder
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from planner.review.report import Report
     from planner.study.records.study import RunningReplicas, Study
 
-SHOW_PROGRESS_AFTER_SECONDS = 1.0
 PLAIN = str.maketrans({"─": "-", "×": "x", "…": "...", "≤": "<=", "≥": ">=", "·": "-", "→": "->", "±": "+-"})
 """What reports are drawn with, for a terminal that has ASCII only."""
 _STEERING = re.compile(r"[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -249,6 +248,14 @@ def tell_if_edited(plan: Plan) -> bool:
     return edited
 
 
+def in_colour(stream: TextIO | None) -> bool:
+    """Whether a stream is written to in colour: on a terminal that has any, but never with NO_COLOR; always with
+    FORCE_COLOR (no-color.org, force-color.org)."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or is_live(stream)
+
+
 def format_of(format: str, out: Path | None) -> str:
     """The format that is asked for; where none other than text is, the one that the file's name ends with.
 
@@ -278,7 +285,8 @@ def deliver(report: Report, format: str, out: Path | None) -> None:
     InputError
         when the section that is asked for is not in it
     """
-    from planner.api import render, workbook
+    from planner.api import workbook
+    from planner.review.render import render
 
     if (name := _section.get()) is not None:
         from planner.review.tables import one_section
@@ -290,7 +298,7 @@ def deliver(report: Report, format: str, out: Path | None) -> None:
     elif format == "csv":
         _deliver_csv(report, out)
     else:
-        emit(render(report, format), out)  # type: ignore[arg-type]
+        emit(render(report, format, colour=out is None and in_colour(sys.stdout)), out)
     for line in report.unsure:
         tell(f"not known: {line}")
 
@@ -374,66 +382,6 @@ def _written_before(error: KeyboardInterrupt) -> list[str]:
     return notes or ["nothing was written"]
 
 
-@contextmanager
-def progress(quiet: bool = False, keeps: str = "") -> Iterator[Callable[[str, float | None, str], None]]:
-    """A progress callback (stage, fraction, detail): a bar with an estimate on a terminal, lines with one else.
-
-    Nothing is shown for work that takes less than a second. `keeps` says what an end before its time leaves.
-    """
-    began = time.monotonic()
-    if quiet:
-        yield lambda stage, done, detail: None
-        return
-    if sys.stderr is None:
-        yield lambda stage, done, detail: None
-        return
-    if not sys.stderr.isatty():
-        advance: dict[str, float] = {}
-        stage_began: dict[str, float] = {}
-
-        def line(stage: str, done: float | None, detail: str) -> None:
-            now = time.monotonic()
-            stage_began.setdefault(stage, now)
-            if now - began > SHOW_PROGRESS_AFTER_SECONDS and now - advance.get(stage, 0.0) > 10.0:
-                if keeps and not advance:
-                    tell(f"{now - began:5.0f} s  {keeps}")
-                advance[stage] = now
-                share = "" if done is None else f" {done:.0%}"
-                seconds = (now - stage_began[stage]) * (1 - done) / done if done else 0.0
-                if seconds >= 1:
-                    share += f", about {seconds:.0f} s left"
-                tell(f"{now - began:5.0f} s  {stage}{share}  {detail}")
-
-        yield line
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[detail]}", markup=False),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    tasks: dict[str, Any] = {}
-
-    def update(stage: str, done: float | None, detail: str) -> None:
-        if time.monotonic() - began < SHOW_PROGRESS_AFTER_SECONDS:
-            return
-        if stage not in tasks:
-            bar.start()
-            if keeps and not tasks:
-                bar.console.print(keeps, markup=False)
-            for task in tasks.values():
-                bar.update(task, visible=False)
-            tasks[stage] = bar.add_task(stage, total=1.0, detail="")
-        bar.update(tasks[stage], completed=done, detail=detail, visible=True, total=None if done is None else 1.0)
-
-    try:
-        yield update
-    finally:
-        bar.stop()
+def progress(quiet: bool = False, keeps: str = "", stage: str = AT_WORK) -> AbstractContextManager[Advance]:
+    """A progress callback (stage, fraction, detail) that shows on stderr how far work is; see `progress_on`."""
+    return progress_on(sys.stderr, tell, quiet, keeps, stage)

@@ -46,8 +46,8 @@ def emit_command(
         from planner.review.drift import review_emission
 
         options = _settings(settings or [])
-        made = plan_in(plan)
-        with progress(quiet) as advance:
+        with progress(quiet, stage="reading the plan") as advance:
+            made = plan_in(plan)
             advance("auditing", None, "")
             gated = gate(made, lambda done, of: advance("drilling", done / of, f"{done} of {of} failures"))
         reasons = gated.not_proven
@@ -64,7 +64,7 @@ def emit_command(
         if not dry_run and recover(out):
             tell(f"{out}: an earlier emission was cut off in it; the files from before it were put back first")
         refuse_other_target(out, target)
-        with progress(quiet) as advance:
+        with progress(quiet, stage="making files") as advance:
             files = emitted(made, target, options, reasons, advance)
         for late in warnings_of_files(files):
             tell(f"warning: {late}")
@@ -100,10 +100,11 @@ def drift_command(
         from planner.emit.drift import drift
         from planner.review.drift import review_drift
 
-        made = plan_in(plan)
+        with progress(quiet, stage="reading the plan"):
+            made = plan_in(plan)
         day = on or datetime.now()  # what has expired depends on the day; nothing else does
-        runs = read_actual(actual, made)
-        with progress(quiet) as advance:
+        with progress(quiet, stage="reading what runs") as advance:
+            runs = read_actual(actual, made)
 
             def replayed(done: int, of: int) -> None:
                 advance("replaying every failure on what runs", done / max(of, 1), f"{done:,} of {of:,}")

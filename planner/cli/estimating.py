@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from planner.cli.console import answered, emit, tell
+from planner.cli.console import answered, emit, progress, tell
 
 if TYPE_CHECKING:
     from planner.importers.estimate import Chip, Estimator, Fit
@@ -67,7 +67,8 @@ def estimate(
         from planner.importers.refit import refit as fit_to
 
         if refit is not None:
-            made = fit_to(refit, shipped())
+            with progress(stage=f"fitting to {refit}"):
+                made = fit_to(refit, shipped())
             tell(f"{made.used} rows used, {sum(made.excluded.values())} left out")
             emit(refitted_text(made), out)
             return

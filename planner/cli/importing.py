@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from planner.cli.console import answered, as_json, check_out, emit, tell
+from planner.cli.console import answered, as_json, check_out, emit, progress, tell
 from planner.cli.reporting import App
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ def prices(
         from planner.importers.source import csv_text
         from planner.study.records.inventory import Price
 
-        imported = read_prices(source, as_of, where_from, provider, tuple(units or ()), inventory)
+        with progress(stage=f"reading {source}"):
+            imported = read_prices(source, as_of, where_from, provider, tuple(units or ()), inventory)
         _finish(imported, csv_text(Price, imported.rows), out, format)
 
 
@@ -109,7 +110,8 @@ def round_trips(
         from planner.importers.source import csv_text
         from planner.study.records.inventory import RoundTrip
 
-        imported = read_round_trips(source, columns, provider, as_of, where_from)
+        with progress(stage=f"reading {source}"):
+            imported = read_round_trips(source, columns, provider, as_of, where_from)
         _finish(imported, csv_text(RoundTrip, imported.rows), out, format)
 
 
@@ -145,7 +147,8 @@ def throughput(
 
         check_out(points, "--points")
         check_out(out)
-        imported, made = read_throughput(source, accelerator, chips, precision, engine, model, as_of, where_from)
+        with progress(stage=f"reading {source}"):
+            imported, made = read_throughput(source, accelerator, chips, precision, engine, model, as_of, where_from)
         if points is not None and made:
             emit(points_yaml(made), points, "--points")
         _finish(imported, csv_text(MeasuredRow, imported.rows), out, format)
@@ -189,7 +192,10 @@ def demand(
         for path, option in ((shape, "--shape"), (workloads, "--workloads")):
             if path is not None:
                 check_out(path, option)
-        imported = read_demand(source, _shares(origin), scale, _workloads(workload or []), columns, shape is not None)
+        with progress(stage=f"reading {source}"):
+            imported = read_demand(
+                source, _shares(origin), scale, _workloads(workload or []), columns, shape is not None
+            )
         if shape is not None and "day" in imported.more:
             emit(shapes_yaml(imported), shape, "--shape")
         if workloads is not None and imported.rows:

@@ -36,6 +36,7 @@ from planner.cli.listing import list_command
 from planner.cli.options import (
     AllRows,
     AsFormat,
+    Brief,
     Demand,
     DemandCase,
     Format,
@@ -115,6 +116,7 @@ def check(
     ] = False,
     format: AsFormat = Format.text,
     out: Out = None,
+    quiet: Quiet = False,
 ) -> None:
     """Read a study: findings, what each goal expands to, which edges are missing and why, what cannot be covered.
 
@@ -126,7 +128,8 @@ def check(
         from planner.review.check import check_study
 
         warnings: list[Finding] = []
-        report = check_study(read_study(study, warnings), warnings, coverage)
+        with progress(quiet, stage="checking the study"):
+            report = check_study(read_study(study, warnings), warnings, coverage)
         deliver(report, format, out)
         raise SystemExit(0 if report.good else 1)
 
@@ -138,6 +141,7 @@ def plan(
     format: Annotated[
         Format | None, typer.Option("--format", "-f", help="of the review; none: text when --out")
     ] = None,
+    brief: Brief = None,
     gap: Gap = "1%",
     seconds: Seconds = None,
     nodes: Nodes = None,
@@ -165,7 +169,8 @@ def plan(
 ) -> None:
     """Plan a study: the cheapest machines, placements and routes that survive every failure as promised.
 
-    Without --out the plan itself goes to stdout. With --out the review is printed. Ctrl-C or SIGTERM ends the search
+    Without --out the plan itself goes to stdout. With --out a brief is printed, the review on one screen; --full prints
+    the review, as other formats than text do unless --brief is given. Ctrl-C or SIGTERM ends the search
     with the best plan found so far. --profile and --explain-size add a section each to the review; where none is
     printed they go to stderr. Of a study with many hours these go side by side (--jobs): the plan is the same.
 
@@ -178,7 +183,7 @@ def plan(
         from planner import api
 
         gap_fraction = fraction_of(gap, "--gap")
-        with stage(READING):
+        with stage(READING), progress(quiet, stage="reading the study"):
             asked = study_in(study)
         check_out(out, kind=PLAN)
         if program is not None:
@@ -187,7 +192,7 @@ def plan(
             check_ending(program)
             check_out(program, "--program", PROGRAM)
             check_apart(out, program)
-        with progress(quiet, KEEPS) as advance:
+        with progress(quiet, KEEPS, "building the program") as advance:
             made = api.plan(
                 asked,
                 gap_fraction=gap_fraction,
@@ -209,7 +214,11 @@ def plan(
             emit(api.program_text(made, ending), program, "--program")
         effort = Effort(watch, explain_size)
         if out is not None or format is not None:
-            code = _review(made, format or Format.text, None, quiet=quiet, effort=effort)
+            asked_format = format or Format.text
+            if asked_format is Format.text if brief is None else brief:
+                code = _brief(made, asked_format, None, out, quiet, effort)
+            else:
+                code = _review(made, asked_format, None, quiet=quiet, effort=effort)
         else:
             code = 0
             effort.tell(made)
@@ -250,7 +259,7 @@ def _review(
     from planner import api
 
     is_page = format_of(format, out) == Format.html
-    with stage(REVIEWING), progress(quiet) as advance:
+    with stage(REVIEWING), progress(quiet, stage="reviewing") as advance:
         report = api.review(made, all_rows=all_rows, progress=advance, with_margins=not is_page)
     if beside is not None:
         from planner.review.beside import beside_sections
@@ -258,6 +267,18 @@ def _review(
         more = (*more, *beside_sections(made, beside))
     report = replace(report, sections=(*report.sections, *more, *effort.sections(made)))
     deliver(report, format, out)
+    return 0 if report.good else 1
+
+
+def _brief(
+    made: "Plan", format: Format, out: Path | None, file: Path | None, quiet: bool, effort: Effort = Effort()
+) -> int:
+    """The brief of a plan that is in a file; with the effort, where that was asked for."""
+    from planner import api
+
+    with stage(REVIEWING), progress(quiet, stage="reviewing") as advance:
+        report = api.brief(made, path=None if file is None else str(file), progress=advance)
+    deliver(replace(report, sections=(*report.sections, *effort.sections(made))), format, out)
     return 0 if report.good else 1
 
 
@@ -278,6 +299,7 @@ def review(
             help="instead: what the plan adds, changes and removes against what runs; on a page: also",
         ),
     ] = False,
+    brief: Brief = None,
     format: AsFormat = Format.text,
     out: Out = None,
     all: AllRows = False,
@@ -299,12 +321,14 @@ def review(
     `planner review plan.json --against-today state.json nodes.json pods.json`
     """
     with answered(format):
+        with progress(quiet, stage="reading the plan"):
+            made = plan_in(plan)
         if against_today:
-            raise SystemExit(_review_against_today(plan_in(plan), files or [], format, out, all, quiet))
-        first, beside = plan_in(plan), None
-        if files:
-            beside = _other_plan(files)
-        raise SystemExit(_review(first, format, out, all, quiet, beside=beside))
+            raise SystemExit(_review_against_today(made, files or [], format, out, all, quiet))
+        beside = _other_plan(files) if files else None
+        if brief:
+            raise SystemExit(_brief(made, format, out, plan, quiet))
+        raise SystemExit(_review(made, format, out, all, quiet, beside=beside))
 
 
 def _other_plan(files: list[Path]) -> "Plan":
@@ -336,7 +360,8 @@ def _review_against_today(
     if not files:
         fix = "name them, as in `planner review plan.json --against-today state.json nodes.json`"
         raise refusal("--against-today", "files of what runs", "none", fix)
-    against = against_today(made, read_actual(files, made))
+    with progress(stage="reading what runs"):
+        against = against_today(made, read_actual(files, made))
     report = review_against_today(against, f"plan of {made.study.study}", all_rows, tell_if_edited(made))
     if format_of(format, out) == Format.html:
         more = tuple(replace(section, part="answer") for section in report.sections)
@@ -361,8 +386,8 @@ def audit(plan: PlanPath, format: AsFormat = Format.text, out: Out = None, quiet
         from planner.plan.audit import not_checked
         from planner.review.answer import review_audit
 
-        made = plan_in(plan)
-        with progress(quiet) as advance:
+        with progress(quiet, stage="reading the plan") as advance:
+            made = plan_in(plan)
             result = api.audit(made, progress=advance)
         deliver(review_audit(result, not_checked(made.file)), format, out)
         raise SystemExit(0 if result.passed else 1)

@@ -50,7 +50,7 @@ def drill_outages(
 
     check_out(out)
     options: dict[str, Any] = vars(asked_for)
-    with progress(quiet) as advance:
+    with progress(quiet, stage="reading what they are played on") as advance:
 
         def done(outages: int, of: int) -> None:
             advance("playing outages", outages / max(1, of), "")

@@ -165,7 +165,7 @@ def drill(
             how = mode.value
         claims: tuple[str, ...] = ()
         threads = threads_of(jobs)
-        with progress(quiet) as advance:
+        with progress(quiet, stage="reading what is drilled") as advance:
 
             def done(failures: int, of: int) -> None:
                 advance("replaying failures", failures / max(1, of), "")
@@ -240,6 +240,7 @@ def risk(
     draw: Annotated[
         Drawing | None, typer.Option(help="print a drawing of what needs what instead: mermaid or dot (Graphviz)")
     ] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Single points of failure, pairs, blast radius and expected loss, from what needs what. Nothing is solved.
 
@@ -252,8 +253,9 @@ def risk(
         from planner.review.drawing import drawing
         from planner.review.risks import review_risks
 
-        title, asked, p, running, traffic = _at_risk(subject, study)
-        exposed = exposure(asked, p, running, traffic)
+        with progress(quiet, stage="looking for what breaks alone, and in pairs"):
+            title, asked, p, running, traffic = _at_risk(subject, study)
+            exposed = exposure(asked, p, running, traffic)
         if draw is not None:
             emit(drawing(asked, p, exposed, draw.value, running), out)
         else:
@@ -316,10 +318,11 @@ def ladder(
         from planner.solve.search import Effort, is_proven
 
         gap_fraction = fraction_of(gap, "--gap")
-        asked = study_in(study)
-        wanted = chosen(ladder_steps(asked), steps or ())
-        if workloads_without_edge(build(asked, demand.value, with_goals=False)):
-            raise diagnose(asked, demand.value)
+        with progress(quiet, stage="reading the study"):
+            asked = study_in(study)
+            wanted = chosen(ladder_steps(asked), steps or ())
+            if workloads_without_edge(build(asked, demand.value, with_goals=False)):
+                raise diagnose(asked, demand.value)
         effort = Effort(gap_fraction=gap_fraction, seconds=seconds, most_nodes=nodes, rounds=rounds)
         check_out(out, kind=REPORT)
         with progress(quiet, KEEPS_PLANS) as advance:

@@ -58,7 +58,8 @@ def drill_simulated(
     if subject.suffix.lower() == ".csv":
         fix = "plan the study, and simulate the plan"
         raise refusal("--simulate", "a plan.json", f"{subject}, a fleet", fix)
-    plan = plan_in(subject)
+    with progress(quiet, stage="reading the plan"):
+        plan = plan_in(subject)
     check_out(out, kind=REPORT)
     if is_edited(plan):
         tell(f"{subject}: {EDITED}")
@@ -66,7 +67,7 @@ def drill_simulated(
     options: dict[str, Any] = {name: value for name, value in names.items() if value is not None}
     if asked_for.routing:
         options["routings"] = [routing.value for routing in asked_for.routing]
-    with progress(quiet) as advance:
+    with progress(quiet, stage="simulating") as advance:
 
         def done(queues: int, of: int) -> None:
             advance("simulating", queues / max(1, of), "")

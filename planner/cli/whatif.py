@@ -111,7 +111,8 @@ def whatif(
         from planner.study.places import Reading
 
         workers = workers_of(jobs, backend, scheduler)
-        asked = asked_about(study, None, None, gap, seconds, nodes, rounds, demand, quick)
+        with progress(quiet, stage="reading the study"):
+            asked = asked_about(study, None, None, gap, seconds, nodes, rounds, demand, quick)
         reading = Reading()
         patches = _patches(set_, change, reading)
         axes = read_axes(matrix, reading) if matrix is not None else []
@@ -120,7 +121,8 @@ def whatif(
             reading.error("planner whatif", "a change", "none", fix)
         _stop_on(reading)
         variants = variants_of(patches, axes, most, steps)
-        _, warnings = studies_of(asked.study, variants)
+        with progress(quiet, stage="making the variants"):
+            _, warnings = studies_of(asked.study, variants)
         tell_findings(warnings)
         check_out(None)
         rows = rows_in(out)
@@ -160,7 +162,9 @@ def diff(
         from planner.review.diff import review_diff
 
         tolerance = fraction_of(within, "--within")
-        report = review_diff(diff_plans(plan_in(first).file, plan_in(second).file, tolerance, ignore or ()), all)
+        with progress(stage="comparing the plans"):
+            differences = diff_plans(plan_in(first).file, plan_in(second).file, tolerance, ignore or ())
+        report = review_diff(differences, all)
         deliver(report, format, out)
         raise SystemExit(0 if report.good else 1)
 

@@ -251,7 +251,7 @@ def _re_solved(
 
 def renamed(progress: Progress, stage: str) -> Progress:
     """Progress of a solve within a larger work, under one name."""
-    return lambda inner, done, detail: progress(stage, done, inner)
+    return lambda inner, done, detail: progress(stage, done, f"{inner}: {detail}" if detail else inner)
 
 
 def bottlenecks(p: Problem, solution: Solution) -> tuple[Bottleneck, ...]:

@@ -8,7 +8,7 @@ from planner.plan.in_hand import Plan, in_hand
 from planner.review.assumptions import assumptions_section
 from planner.review.bottlenecks import bottlenecks_section
 from planner.review.changes import changes_section
-from planner.review.decision import deadlines_section, decision_section
+from planner.review.decision import deadlines_section, decision_section, uncoverable_section
 from planner.review.failures import failures_section
 from planner.review.fleet import fleet_section, over_time_section
 from planner.review.heat_map import heat_map_section
@@ -20,8 +20,13 @@ from planner.review.prices import prices_section, speeds_section
 from planner.review.recovery import recovery_section, worst_recovery_section
 from planner.review.redundancy import redundancy_data, redundancy_lines
 from planner.review.report import (
+    AT_RISK,
+    BROKEN,
+    HELD,
     Column,
     Drawing,
+    Judged,
+    Line,
     Report,
     Section,
     item_columns,
@@ -71,24 +76,29 @@ def review_plan(
     ----------
     with_margins : whether it is searched for how far figures may move, which takes longer than all else
     """
-    reviewed = in_hand(plan)
-    checked = audit(reviewed, progress)
-    good = checked.passed and _is_proven(reviewed) and not reviewed.file.uncoverable
-    sections = [_answer(reviewed, checked)]
+    held = in_hand(plan)
+    return review_audited(held, audit(held, progress), all_rows, progress, with_margins)
+
+
+def review_audited(
+    plan: Plan, checked: Audit, all_rows: bool = False, progress: Progress = silent, with_margins: bool = True
+) -> Report:
+    """The review of a plan whose audit is at hand."""
+    good = checked.passed and _is_proven(plan) and not plan.file.uncoverable
+    sections = [_answer(plan, checked)]
     if not any(violation.rule in NOT_A_PLAN for violation in checked.violations):
         for section_of in SECTIONS:
             if section_of is trust_section:
-                section: Section | None = trust_section(reviewed, progress, with_margins)
+                section: Section | None = trust_section(plan, progress, with_margins)
             elif section_of is static_section:
-                section = static_section(reviewed, progress)
+                section = static_section(plan, progress)
             else:
-                section = section_of(reviewed)
+                section = section_of(plan)
             if section is not None:
                 sections.append(section)
-    data = {"plan_sha256": reviewed.file.digest_sha256} if len(sections) > 1 else {}
-    title = f"study {reviewed.study.study}"
-    drawings = partial(_drawings, reviewed) if data else no_drawings
-    return Report(title, good, tuple(sections), data, all_rows=all_rows, drawings=drawings)
+    data = {"plan_sha256": plan.file.digest_sha256} if len(sections) > 1 else {}
+    drawings = partial(_drawings, plan) if data else no_drawings
+    return Report(f"study {plan.study.study}", good, tuple(sections), data, all_rows=all_rows, drawings=drawings)
 
 
 def _drawings(plan: Plan) -> Sequence[Drawing]:
@@ -108,26 +118,8 @@ def _gap(fraction: float) -> str:
 
 
 def _answer(plan: Plan, checked: Audit) -> Section:
-    proof, uncoverable = plan.file.proof, plan.file.uncoverable
-    goals = sum(len(tier.survive) for tier in plan.study.tiers)
-    lines = []
-    if uncoverable:
-        lines.append(f"CANNOT BE COVERED by any capacity, cases: {len(uncoverable)}")
-        for row in uncoverable[:FIRST]:
-            lines.append(
-                f"  {row.workload} from {row.origin} when {short_failure(row.failure)} is lost: at most "
-                f"{percent(row.coverable_fraction)}; missing: {row.missing}"
-            )
-    if checked.passed:
-        but = " (all that can be covered)" if uncoverable else ""
-        easier = f" ({proof.dominated_failures} of them dominated by harder ones)" if proof.dominated_failures else ""
-        lines.append(
-            f"{goals} survival goals hold in all {proof.failures_tested} failures{easier}{but}: audited, "
-            f"{checked.rows_checked:,} rows in {checked.states_checked} states"
-        )
-    else:
-        lines.append(f"THE AUDIT FAILS: {len(checked.violations)} violations; this is not a plan. First ones:")
-        lines += [f"  {violation}" for violation in checked.violations[:FIRST]]
+    proof = plan.file.proof
+    lines = verdict_lines(plan, checked)
     ends = price_ends_usd(plan)
     lines += [
         _cost(plan),
@@ -139,7 +131,7 @@ def _answer(plan: Plan, checked: Audit) -> Section:
             f"  at the low and high ends of prices: {usd(proof.cost_usd + ends.low_usd)} to "
             f"{usd(proof.cost_usd + ends.high_usd)} USD; {percent(part)} of the cost has such ends"
         )
-    lines += [_proof(plan), *rescaling_lines(plan.file), *redundancy_lines(plan.file)]
+    lines += [proof_line(plan), *rescaling_lines(plan.file), *redundancy_lines(plan.file)]
     data = {
         "audit_passed": checked.passed,
         "violations": checked.violations,
@@ -147,11 +139,45 @@ def _answer(plan: Plan, checked: Audit) -> Section:
         "costs_usd": plan.file.costs_usd,
         **redundancy_data(plan.file),
         "re_solved_usd": plan.file.re_solved.cost_usd if plan.file.re_solved is not None else None,
-        "uncoverable": uncoverable,
-        "goals": goals,
+        "uncoverable": plan.file.uncoverable,
+        "goals": _goals(plan),
+        "cost_usd_per_month": cost_usd_per_month(plan),
         "price_ends": ends,
     }
     return Section("ANSWER", tuple(lines), data=data, part="answer")
+
+
+def _goals(plan: Plan) -> int:
+    return sum(len(tier.survive) for tier in plan.study.tiers)
+
+
+def verdict_lines(plan: Plan, checked: Audit, in_short: bool = False) -> list[Line]:
+    """What no capacity can cover; then that every goal holds, or that the audit fails."""
+    proof, uncoverable, lines = plan.file.proof, plan.file.uncoverable, list[Line]()
+    if uncoverable:
+        lines.append(Judged(f"CANNOT BE COVERED by any capacity, cases: {len(uncoverable)}", BROKEN))
+        for row in uncoverable[:FIRST]:
+            case = (
+                f"  {row.workload} from {row.origin} when {short_failure(row.failure)} is lost: at most "
+                f"{percent(row.coverable_fraction)}; missing: {row.missing}"
+            )
+            lines.append(Judged(case, BROKEN))
+    if checked.passed:
+        but = " (all that can be covered)" if uncoverable else ""
+        is_said = proof.dominated_failures and not in_short
+        easier = f" ({proof.dominated_failures} of them dominated by harder ones)" if is_said else ""
+        held = (
+            f"{_goals(plan)} survival goals hold in all {proof.failures_tested} failures{easier}{but}: audited, "
+            f"{checked.rows_checked:,} rows in {checked.states_checked} states"
+        )
+        return [*lines, Judged(held, AT_RISK if uncoverable else HELD)]
+    fails = f"THE AUDIT FAILS: {len(checked.violations)} violations; this is not a plan. First ones:"
+    return [*lines, *(Judged(line, BROKEN) for line in (fails, *(f"  {v}" for v in checked.violations[:FIRST])))]
+
+
+def cost_usd_per_month(plan: Plan) -> float:
+    """The cost of the plan, spread over the months of its horizon."""
+    return plan.file.proof.cost_usd / plan.study.horizon.months
 
 
 def _cost(plan: Plan) -> str:
@@ -163,14 +189,15 @@ def _cost(plan: Plan) -> str:
     )
 
 
-def _proof(plan: Plan) -> str:
+def proof_line(plan: Plan) -> Line:
+    """How far the cost is from the least possible, and whether that is as near as was asked."""
     proof = plan.file.proof
     line = f"gap {_gap(proof.gap_fraction)}: no plan costs less than {usd(proof.bound_usd)} USD"
     if not _is_proven(plan):
         line += f" (NOT PROVEN: {percent(proof.gap_asked_fraction, 2)} was asked)"
     if proof.status == "stopped":
         line += "; a time limit or a person ended the search: not reproducible"
-    return line
+    return line if _is_proven(plan) and proof.status != "stopped" else Judged(line, AT_RISK)
 
 
 def _out_of_scope(plan: Plan) -> Section:
@@ -223,6 +250,7 @@ def _next(plan: Plan) -> Section:
 SECTIONS: tuple[Callable[[Plan], Section | None], ...] = (
     decision_section,
     deadlines_section,
+    uncoverable_section,
     changes_section,
     weakest_section,
     map_section,
@@ -264,7 +292,8 @@ SECTIONS: tuple[Callable[[Plan], Section | None], ...] = (
 def review_audit(result: Audit, not_checked: dict[str, str]) -> Report:
     """The report of an audit, and what it leaves out: field of the plan file -> why."""
     verdict = "passed" if result.passed else f"FAILED, {len(result.violations)} violations"
-    lines = (f"{result.rows_checked:,} rows in {result.states_checked} states checked: {verdict}",)
+    counted = f"{result.rows_checked:,} rows in {result.states_checked} states checked: {verdict}"
+    lines = (Judged(counted, HELD if result.passed else BROKEN),)
     columns = (Column("rule"), Column("where", lambda v: v.key), Column("what does not hold", lambda v: v.detail))
     fields = item_columns("field", "why")
     checked = {"passed": result.passed, "violations": result.violations}

@@ -11,7 +11,18 @@ from planner.problem.problem import Problem, fullest_hour
 from planner.review.assumptions import guarantees_section
 from planner.review.coverage import coverage_sections
 from planner.review.figures import number
-from planner.review.report import Column, Report, Section, first_of, frame_section, percent, short_failure
+from planner.review.report import (
+    AT_RISK,
+    BROKEN,
+    Column,
+    Judged,
+    Report,
+    Section,
+    first_of,
+    frame_section,
+    percent,
+    short_failure,
+)
 from planner.review.served import goal_text
 from planner.review.zones import zones_of_study_section
 from planner.study.dependencies import NORMAL, Graph, dependency_graph, expand, placements
@@ -44,14 +55,18 @@ def check_study(study: Study, warnings: list[Finding], coverage: bool = False) -
 
 def _findings(findings: list[Finding], lost: list[Uncoverable]) -> Section:
     """What is wrong or worth knowing, and what no capacity can cover."""
-    lines = [f"{f.level}: {str(f).replace(chr(10), ' ')}" for f in findings]
+    lines = list[str]()
+    for f in findings:
+        line = f"{f.level}: {str(f).replace(chr(10), ' ')}"
+        lines.append(Judged(line, BROKEN if f.level == "error" else AT_RISK))
     if lost:
-        lines.append(f"CANNOT BE COVERED by any capacity: {len(lost)} cases")
+        lines.append(Judged(f"CANNOT BE COVERED by any capacity: {len(lost)} cases", BROKEN))
     for u in lost:
-        lines.append(
+        case = (
             f"  {u.workload} from {u.origin} when {short_failure(u.failure)} is lost: at most "
             f"{percent(u.coverable_fraction)}; missing: {u.missing}"
         )
+        lines.append(Judged(case, BROKEN))
     return Section("FINDINGS", tuple(lines) or ("none",), data=[*(f.as_dict() for f in findings), *lost])
 
 

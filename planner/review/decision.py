@@ -7,7 +7,7 @@ from datetime import date
 from planner.plan.in_hand import Plan
 from planner.review.figures import Figure, number
 from planner.review.redundancy import beyond_usd
-from planner.review.report import Column, Section, first_of, percent, short_failure, usd
+from planner.review.report import AT_RISK, BROKEN, Column, Section, Severity, first_of, percent, short_failure, usd
 from planner.review.served import HOLDS, GoalServed, goals_served
 from planner.solve.search import is_proven
 
@@ -24,19 +24,22 @@ class DecisionFigure:
     what : the same in every plan, so that two can stand side by side
     unit : of the figure: USD, orders, goals, cases
     detail : what it is made of
+    severity : of what does not hold, cannot be covered, is late or not proven
     """
 
     what: str
     figure: float
     unit: str
     detail: str
+    severity: Severity | None = None
 
     @property
     def text(self) -> Figure:
         """The figure with its unit."""
         if self.unit == "USD":
             return Figure(f"{usd(self.figure)} USD", self.figure, "USD")
-        return number(self.figure, ",g", f" {self.unit}")
+        unit = self.unit.removesuffix("s") if self.figure == 1 and not self.unit.startswith("of") else self.unit
+        return number(self.figure, ",g", f" {unit}")
 
 
 @dataclass(frozen=True)
@@ -99,15 +102,23 @@ def decision_figures(plan: Plan) -> list[DecisionFigure]:
     goals = goals_served(plan)
     held = [row for row in goals if row.verdict == HOLDS]
     others = [row for row in goals if row.verdict != HOLDS]
+    late = AT_RISK if any(row.days_late for row in due) else None
+    unproven = None if is_proven(proof.gap_fraction, proof.gap_asked_fraction) else AT_RISK
+    uncoverable = len(plan.file.uncoverable)
     rows = [
-        DecisionFigure("to sign", sum(row.orders for row in due), "orders", _when(due)),
+        DecisionFigure("to sign", sum(row.orders for row in due), "orders", _when(due), late),
         DecisionFigure("committed in all", due[-1].usd_so_far if due else 0.0, "USD", _committed(plan)),
-        DecisionFigure("due at the first deadline", due[0].usd if due else 0.0, "USD", _first(due)),
-        DecisionFigure("cost a month", proof.cost_usd / months, "USD", f"the mean of {months:g} months"),
-        DecisionFigure("cost over the horizon", proof.cost_usd, "USD", _proven(plan)),
+        DecisionFigure("due at the first deadline", due[0].usd if due else 0.0, "USD", _first(due), late),
+        DecisionFigure(
+            "cost a month",
+            proof.cost_usd / months,
+            "USD",
+            f"the mean of {months:g} months" if months != 1 else "the one month",
+        ),
+        DecisionFigure("cost over the horizon", proof.cost_usd, "USD", _proven(plan), unproven),
         DecisionFigure("goals held", len(held), f"of {len(goals)} goals", f"in all {proof.failures_tested} failures"),
-        DecisionFigure("goals not held", len(others), "goals", _named(others)),
-        DecisionFigure("cannot be covered", len(plan.file.uncoverable), "cases", _uncoverable(plan)),
+        DecisionFigure("goals not held", len(others), "goals", _named(others), BROKEN if others else None),
+        DecisionFigure("cannot be covered", uncoverable, "cases", _uncoverable(plan), AT_RISK if uncoverable else None),
     ]
     redundancy = beyond_usd(plan.file, plan.file.on_equal_terms)
     if redundancy is not None:
@@ -173,7 +184,8 @@ def _share_of(redundancy: float, plan: Plan) -> str:
 def decision_section(plan: Plan) -> Section:
     """DECISION: what is asked of the reader, in a sentence and in figures."""
     due, cost = deadlines(plan), plan.file.proof.cost_usd
-    columns = (Column("what"), Column("figure", lambda row: row.text), Column("detail"))
+    figure = Column("figure", lambda row: row.text, severity=lambda row: row.severity)
+    columns = (Column("what"), figure, Column("detail"))
     return Section(
         "DECISION", (_sentence(due, cost),), columns, decision_figures(plan), most=None, part="answer", when_all=True
     )
@@ -183,13 +195,15 @@ def _sentence(due: list[Deadline], cost_usd: float) -> str:
     if not due:
         return "Nothing is to be signed: what is held is enough."
     first, orders = due[0], sum(row.orders for row in due)
-    many = "one order" if orders == 1 else f"{orders} orders"
-    of_them = "all" if len(due) == 1 else "the first" if first.orders == 1 else f"the first {first.orders}"
-    of_it = "" if len(due) == 1 else f", {usd(first.usd)} USD,"
-    return (
-        f"Sign {many} for {usd(due[-1].usd_so_far)} USD in all, {of_them}{of_it} by {first.order_by}; "
-        f"the plan costs {usd(cost_usd)} USD over the horizon."
-    )
+    what = f"{'one order' if orders == 1 else f'{orders} orders'} for {usd(due[-1].usd_so_far)} USD in all"
+    day = f"{first.order_by}{', which has passed' if first.days_late else ''}"
+    by_when = f" by {day}"
+    if len(due) > 1:
+        first_ones = "the first" if first.orders == 1 else f"the first {first.orders}"
+        by_when = f", {first_ones}, {usd(first.usd)} USD, by {day}"
+    elif orders > 1:
+        by_when = f", all by {day}"
+    return f"Sign {what}{by_when}; the plan costs {usd(cost_usd)} USD over the horizon."
 
 
 def _day(row: Deadline) -> Figure:
@@ -203,7 +217,7 @@ def deadlines_section(plan: Plan) -> Section | None:
     if not rows:
         return None
     columns = (
-        Column("order by", _day),
+        Column("order by", _day, severity=lambda row: AT_RISK if row.days_late else None),
         Column("orders", adds=True),
         Column("USD", lambda row: usd(row.usd), adds=True),
         Column("USD so far", lambda row: usd(row.usd_so_far)),
@@ -211,3 +225,19 @@ def deadlines_section(plan: Plan) -> Section | None:
     )
     after = ("orders, parts of build-outs and quotas; USD over the horizon, not discounted",)
     return Section("DUE BY DAY", (), columns, rows, after, part="answer", when_all=True)
+
+
+def uncoverable_section(plan: Plan) -> Section | None:
+    """CANNOT BE COVERED: every case that no capacity helps; none where everything can be."""
+    rows = plan.file.uncoverable
+    if not rows:
+        return None
+    columns = (
+        Column("when lost", lambda row: short_failure(row.failure)),
+        Column("workload"),
+        Column("origin"),
+        Column("at most", lambda row: percent(row.coverable_fraction), severity=lambda row: AT_RISK),
+        Column("missing"),
+    )
+    lines = ("the most that any capacity could serve then, where goals ask for more",)
+    return Section("CANNOT BE COVERED", lines, columns, rows, part="answer", when_all=True)

@@ -9,6 +9,7 @@ from planner.questions.delay_cost import BrokenWhileLate, DelayCost, KnownLate
 from planner.questions.patches import Change
 from planner.review.figures import day, number
 from planner.review.report import (
+    BROKEN,
     Column,
     Report,
     Section,
@@ -225,7 +226,7 @@ def _broken(costs: Sequence[DelayCost]) -> Section | None:
     columns = (
         Column("late", lambda row: row.delay),
         Column("in", lambda row: row.periods),
-        Column("goal"),
+        Column("goal", severity=lambda row: BROKEN),
         Column("when lost", lambda row: first_of([short_failure(f) for f in row.failures], MOST_FAILURES)),
         Column("requests/s", lambda row: number(row.requests_per_second, ",.4g") if row.requests_per_second else ""),
     )

@@ -8,7 +8,7 @@ from planner.emit.quotas import QuotaUse
 from planner.emit.reservation_use import ReservationUse
 from planner.emit.write import Change
 from planner.review.figures import number
-from planner.review.report import Cell, Column, Report, Section, Several, made, percent, short_failure, usd
+from planner.review.report import BROKEN, Cell, Column, Report, Section, Several, made, percent, short_failure, usd
 
 MOST_LINES = 200
 MOST_FAILURES = 3
@@ -62,7 +62,7 @@ def review_drift(drift: Drift, subject: str, edited: bool = False) -> Report:
         Column("detail"),
     )
     goal_columns = (
-        Column("goal"),
+        Column("goal", severity=lambda b: BROKEN),
         Column("when lost", lambda b: ", ".join(short_failure(f) for f in b.failures[:MOST_FAILURES])),
         Column("failures", lambda b: len(b.failures)),
         Column("served, worst", lambda b: percent(b.served_fraction, 1)),

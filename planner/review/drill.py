@@ -6,7 +6,21 @@ from fnmatch import fnmatchcase
 from planner.drill import DrillResult, DrillRow, OutageImpact
 from planner.errors import Finding, InputError
 from planner.review.figures import Figure, number
-from planner.review.report import Column, Report, Section, Several, as_data, percent, short_failure, usd
+from planner.review.report import (
+    AT_RISK,
+    BROKEN,
+    HELD,
+    Column,
+    Judged,
+    Report,
+    Section,
+    Several,
+    Severity,
+    as_data,
+    percent,
+    short_failure,
+    usd,
+)
 from planner.review.served import LEAST_DIFFERENCE, WORST_FLOW
 from planner.units import SECONDS_PER_HOUR
 
@@ -154,6 +168,15 @@ def _summary(result: DrillResult, lost: bool) -> str:
     return "no goal asks for these failures, so nothing is due in them"
 
 
+def _severity(row: DrillRow) -> Severity | None:
+    """How grave a row is; None where nothing is due in it."""
+    if row.broken:
+        return BROKEN
+    if _uncovered(row):
+        return AT_RISK
+    return HELD if row.due_fraction else None
+
+
 def _row_verdict(row: DrillRow) -> str:
     if row.broken:
         return "BROKEN"
@@ -177,13 +200,14 @@ def _verdict(result: DrillResult, selected: DrillResult, claims: tuple[str, ...]
         Column("by replicas", _how),
         Column("short req/s", lambda row: number(row.short_requests_per_second, ",.1f")),
         Column("uncoverable req/s", _uncoverable, when=has_uncoverable),
-        Column("verdict", _row_verdict),
+        Column("verdict", _row_verdict, severity=_severity),
     )
     failures = len({row.of or row.failure for row in result.rows} - {NORMAL})
     on = f"{result.subject}{f', in each of {result.hours} hours' if several else ''}"
     how = "" if result.mode == "mixed" else f" in {result.mode}"
+    said = f"{failures:,} failures and normal operation replayed{how}, on {on}: {_summary(result, lost)}"
     lines = (
-        f"{failures:,} failures and normal operation replayed{how}, on {on}: {_summary(result, lost)}",
+        Judged(said, BROKEN if result.broken else AT_RISK if lost else HELD),
         *((WORST_HOUR,) if several else ()),
         *_assumed(result),
         *((NOTHING_OBTAINED,) if any(map(_nothing_obtained, selected.rows)) else ()),
@@ -235,8 +259,16 @@ def _outage_impact(result: DrillResult) -> Section:
         Column("USD lost", lambda impact: usd(impact.usd_lost)),
         Column("nothing obtained", lost_without, when=any(map(lost_without, result.outage_impacts))),
         Column("counted until", lambda impact: f"{impact.until}, {impact.until_seconds:g} s"),
-        Column("all due again at", lambda impact: _again(impact.due_again_seconds)),
-        Column("all again at", lambda impact: _again(impact.all_again_seconds)),
+        Column(
+            "all due again at",
+            lambda impact: _again(impact.due_again_seconds),
+            severity=lambda impact: BROKEN if impact.due_again_seconds is None else None,
+        ),
+        Column(
+            "all again at",
+            lambda impact: _again(impact.all_again_seconds),
+            severity=lambda impact: AT_RISK if impact.all_again_seconds is None else None,
+        ),
     )
     wrong = Several(tuple(filter(None, map(answered_wrongly, result.outage_impacts))), "answered wrongly", MOST_ROWS)
     line = (

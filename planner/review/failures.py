@@ -13,7 +13,7 @@ from planner.problem.rules.costs import requests_usd_per_hour
 from planner.problem.rules.formulas import capacity, due_fraction, replica_seconds_used, running
 from planner.problem.rules.gateway_limits import rescaled_failures, whole_survivors
 from planner.review.figures import Figure, number
-from planner.review.report import Column, Section, percent, short_failure, usd
+from planner.review.report import AT_RISK, BROKEN, HELD, Column, Section, Severity, percent, short_failure, usd
 from planner.review.served import WorstFlow, tier_served_fraction, tiers_with_flows, worst_flow
 from planner.study.dependencies import NORMAL
 
@@ -30,6 +30,8 @@ IN_SOME = (
     "where no new ones are pushed:"
 )
 MOST_NAMED = 4
+LEAST_SHORT = 1e-6
+"""Smaller shares are rounding."""
 
 
 @dataclass(frozen=True)
@@ -92,13 +94,10 @@ def failures_section(plan: Plan) -> Section:
         *hour_text(p),
     )
 
-    def served_column(tier: str) -> Column:
-        return Column(tier, lambda row: _with_worst(p, tier, row))
-
     columns = (
         Column("when lost", lambda row: short_failure(row.failure)),
         Column("at s", lambda row: number(row.deadline_seconds, "g")),
-        *map(served_column, tiers),
+        *(tier_column(p, tier) for tier in tiers),
         Column("moved req/s", lambda row: number(row.moved_requests_per_second, ",.0f")),
         Column("lost", lambda row: int(row.replicas_lost)),
         Column("evicted", lambda row: int(row.replicas_evicted)),
@@ -108,6 +107,18 @@ def failures_section(plan: Plan) -> Section:
         Column("requests USD/h", lambda row: usd(row.requests_usd_per_hour), when=bool(p.request_usd)),
     )
     return Section("FAILURES", lines, columns, rows)
+
+
+def tier_column(p: Problem, tier: str) -> Column:
+    """What a tier is served in the failure of each row: held where that is all, broken where something due is short."""
+
+    def severity(row: FailureServed) -> Severity:
+        flow = row.worst_flow[tier]
+        if flow is not None and flow.short_fraction > LEAST_SHORT:
+            return BROKEN
+        return HELD if row.served_fraction[tier] > 1 - LEAST_SHORT else AT_RISK
+
+    return Column(tier, lambda row: _with_worst(p, tier, row), severity=severity)
 
 
 def _worst_first(row: FailureServed) -> tuple[float, float, str]:

@@ -16,7 +16,7 @@ from planner.review.assumptions import EVIDENCE
 from planner.review.gate_figures import Measured
 from planner.review.gate_policy import Policy
 from planner.review.report import percent, short_failure, usd
-from planner.review.served import BROKEN, HOLDS, GoalServed, goal_served, served_section
+from planner.review.served import BREAKS, HOLDS, GoalServed, goal_served, served_section
 from planner.solve.search import Progress, is_proven
 from planner.study.dependencies import NORMAL
 from planner.study.places import matches
@@ -157,7 +157,7 @@ def _goals(asked: _Asked) -> Iterator[GateRow]:
 
 
 def _is_short(row: GoalServed, may_be_uncoverable: bool) -> bool:
-    return row.verdict == BROKEN or (row.verdict != HOLDS and not may_be_uncoverable)
+    return row.verdict == BREAKS or (row.verdict != HOLDS and not may_be_uncoverable)
 
 
 def _proof(asked: _Asked) -> Iterator[GateRow]:

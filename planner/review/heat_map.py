@@ -110,4 +110,4 @@ def _text(row: FailureByWorkload, w: str) -> Figure | None:
         return None
     share, due = percent(row.served_fraction[w]), percent(row.due_fraction[w])
     texts = {"all": share, "due": f"{share} of {due}", "undue": f"({share})", "short": f"{share} SHORT of {due}"}
-    return Figure(texts[shade], share.value, share.unit, {"all": "", "undue": "no goal"}.get(shade, f"{shade}: {due}"))
+    return Figure(texts[shade], share.value, share.unit, due=row.due_fraction[w])

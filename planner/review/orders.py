@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from planner.plan.in_hand import Plan
-from planner.plan.orders import Order
+from planner.plan.orders import Order, PhaseOrder, QuotaOrder
 from planner.problem.problem import Problem
 from planner.review.figures import Figure, million_usd, number
-from planner.review.report import MOST_ROWS, Column, Section, Several, short_failure, usd
+from planner.review.report import BROKEN, MOST_ROWS, Column, Section, Several, Severity, short_failure, usd
 from planner.study.calendar import spans
 from planner.study.records.study import Study
 from planner.units import DAYS_PER_MONTH, HOURS_PER_DAY
@@ -93,7 +93,8 @@ def _beyond_horizon(study: Study, o: Order) -> tuple[date | None, float]:
     return until, o.usd_per_hour * study.hours_per_month * months
 
 
-def _due(order_by: date, days_late: int) -> Figure:
+def due_text(order_by: date, days_late: int) -> Figure:
+    """The day by which to order, and whether it has passed."""
     late = "LATE" if days_late else ""
     return Figure(f"{order_by} {late}".rstrip(), order_by, note=late)
 
@@ -103,7 +104,12 @@ def _of_all(units: int, of: int) -> Figure:
     return Figure(f"{units} of {of}", units)
 
 
-def _due_text(need: str, lead: str, plan: Plan, is_late: bool, column: str = "order by") -> str:
+def late_severity(o: Order | PhaseOrder | QuotaOrder) -> Severity | None:
+    """How grave the day is by which to order: broken where that has passed."""
+    return BROKEN if o.days_late else None
+
+
+def _why_due(need: str, lead: str, plan: Plan, is_late: bool, column: str = "order by") -> str:
     late = "; LATE: that day has passed, the slack is used up" if is_late else ""
     return f"{column} = need ({need}) − {lead} − slack ({plan.study.order_slack_days:g} days){late}"
 
@@ -171,7 +177,7 @@ def order_section(plan: Plan) -> Section:
         Column("offer", lambda o: called[o.offer]),
         Column("pool"),
         Column("from", lambda o: o.period, when=several),
-        Column("order by", lambda o: _due(o.order_by, o.days_late)),
+        Column("order by", lambda o: due_text(o.order_by, o.days_late), severity=late_severity),
         Column("USD", lambda o: million_usd(o.usd), adds=True),
         Column("for goals", lambda o: _of_all(o.units - o.units_without_goals, o.units)),
         Column("above all when lost", _paid_for),
@@ -182,7 +188,7 @@ def order_section(plan: Plan) -> Section:
     need = "the first day of its period" if several else f"{study.horizon.start}"
     on_equal_terms = ", on equal terms" if plan.file.on_equal_terms is not None else ""
     after = [
-        _due_text(need, "lead time", plan, any(o.days_late for o in rows)),
+        _why_due(need, "lead time", plan, any(o.days_late for o in rows)),
         f"for goals: not bought without survival goals{on_equal_terms}; above all when lost: the failure that pays "
         "most for it in the LP bound",
         "no-regret: how many of the low, base and high demand plans buy as much, and the least of the three"
@@ -225,11 +231,11 @@ def quota_section(plan: Plan) -> Section | None:
         Column("ask for", lambda o: number(o.granted, ",.0f")),
         Column("used", lambda o: number(o.used, ",.0f")),
         Column("from", lambda o: o.period, when=len(plan.problem.periods) > 1),
-        Column("ask by", lambda o: _due(o.order_by, o.days_late)),
+        Column("ask by", lambda o: due_text(o.order_by, o.days_late), severity=late_severity),
         Column("chance", lambda o: Figure(f"{o.chance_fraction:.0%}", o.chance_fraction, "%")),
     )
     need = "the first day of its period" if len(plan.problem.periods) > 1 else f"{plan.study.horizon.start}"
-    due = _due_text(need, "lead time", plan, any(o.days_late for o in rows), column="ask by")
+    due = _why_due(need, "lead time", plan, any(o.days_late for o in rows), column="ask by")
     counted = (
         "the plan counts on each of them, whatever its chance (the study's own): one that is refused takes a part of "
         "its machines; what a plan costs without: leave `increases` out, and planner diff the two"
@@ -253,12 +259,12 @@ def build_section(plan: Plan) -> Section | None:
         Column("phase", lambda o: o.build_out),
         Column("usable from", lambda o: o.period),
         Column("part"),
-        Column("order by", lambda o: _due(o.order_by, o.days_late)),
+        Column("order by", lambda o: due_text(o.order_by, o.days_late), severity=late_severity),
         Column("capital USD", lambda o: million_usd(o.usd), adds=True),
         Column("for goals", lambda o: _of_all(o.modules - o.modules_without_goals, o.modules)),
         Column("no-regret", lambda o: _no_regret(o.no_regret_in, o.no_regret_modules), when=bool(plan.file.no_regret)),
     )
     if not rows:
         return Section("BUILD", ("nothing",), columns, after=tuple(lines))
-    due = _due_text("first day of its period", "the part's lead time", plan, any(o.days_late for o in rows))
+    due = _why_due("first day of its period", "the part's lead time", plan, any(o.days_late for o in rows))
     return Section("BUILD", (), columns, rows, (*lines, due), most=None)

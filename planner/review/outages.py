@@ -8,7 +8,7 @@ from planner.questions.outages import OutagesAnswer, PlayedOutage
 from planner.questions.remedies import Help
 from planner.review.drill import answered_wrongly, lost_without
 from planner.review.figures import Figure, number
-from planner.review.report import Column, Report, Section, Several, as_data, made, percent, usd
+from planner.review.report import BROKEN, Column, Judged, Report, Section, Several, as_data, made, percent, usd
 from planner.study.outages import OutageHere
 from planner.study.records.study import NamedFailure, kind_and_name
 
@@ -136,7 +136,8 @@ def _played(answer: OutagesAnswer) -> Section:
     data = [_data(one, answer.tiers) for one in answer.played]
     findings = Several(answer.findings, "findings more")
     late = (NOTICED_LATE,) if any(map(_noticed_late, answer.played)) else ()
-    return Section("OUTAGES", (verdict, *LINES, *late, findings), columns, answer.played, data=data, most=None)
+    judged = Judged(verdict, BROKEN) if answer.broken else verdict
+    return Section("OUTAGES", (judged, *LINES, *late, findings), columns, answer.played, data=data, most=None)
 
 
 def _data(one: PlayedOutage, tiers: tuple[str, ...]) -> dict[str, Any]:

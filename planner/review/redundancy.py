@@ -34,6 +34,15 @@ def redundancy_lines(plan: PlanFile) -> tuple[str, ...]:
     )
 
 
+def redundancy_in_short(plan: PlanFile) -> str:
+    """What redundancy costs on equal terms, where that is known; else against the plan without survival goals."""
+    without, equal = plan.without_goals, plan.on_equal_terms
+    if equal is None:
+        against = "against the plan without survival goals; on equal terms not known"
+        return f"redundancy costs {_extra(plan, without)} {against}"
+    return f"redundancy costs {_extra(plan, equal)} on equal terms"
+
+
 def redundancy_data(plan: PlanFile) -> dict[str, Any]:
     """The same figures [USD over the horizon]."""
     equal = plan.on_equal_terms

@@ -8,7 +8,20 @@ from typing import Any
 from planner.questions.risk.cut_sets import MOST_ORDER, Flow, Members
 from planner.questions.risk.exposure import CutSet, Exposure, Gap
 from planner.review.figures import number
-from planner.review.report import Column, Report, Section, as_data, first_of, percent, short_failure, usd
+from planner.review.report import (
+    AT_RISK,
+    BROKEN,
+    HELD,
+    Column,
+    Report,
+    Section,
+    Severity,
+    as_data,
+    first_of,
+    percent,
+    short_failure,
+    usd,
+)
 from planner.study.records.study import kind_and_name
 
 MOST_NAMES = 4
@@ -152,6 +165,13 @@ class TierExposed:
     usd_per_year: float | None
 
 
+def _severity(row: TierExposed) -> Severity:
+    """How grave a tier's single points of failure are: broken is what has goals, at risk what has none."""
+    if not row.single_points:
+        return HELD
+    return BROKEN if row.with_goals else AT_RISK
+
+
 def _tiers(x: Exposure) -> Section:
     expected, rows = {row.tier: row for row in x.expected}, []
     for tier, requests_per_second in x.demand_requests_per_second.items():
@@ -163,7 +183,7 @@ def _tiers(x: Exposure) -> Section:
         Column("tier"),
         Column("goals", lambda row: "yes" if row.with_goals else "no"),
         Column("requests/s", lambda row: number(row.requests_per_second, ",.0f")),
-        Column("single points"),
+        Column("single points", severity=_severity),
         Column("pairs"),
         Column("broken h/year ≤", lambda row: _hours(row.broken_hours_per_year), when=bool(expected)),
         Column("USD/year ≤", lambda row: usd(row.usd_per_year), when=bool(expected)),

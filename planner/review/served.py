@@ -11,15 +11,16 @@ from planner.problem.arrays import Arrays, full
 from planner.problem.decisions import Vectors
 from planner.problem.problem import State, states
 from planner.problem.rules.formulas import served
-from planner.review.report import Column, Section, percent, short_failure
+from planner.review.report import AT_RISK, BROKEN, HELD, Column, Section, Severity, percent, short_failure
 from planner.study.dependencies import NORMAL, expand
 from planner.study.records.study import Goal
 
 LEAST_DIFFERENCE = 0.005
 """Smaller differences of shares round to none, and are not named."""
 WORST_FLOW = "worst flow: workload and origin of the tier that fall shortest of what is due; goals hold for each alone"
-HOLDS, UNCOVERABLE, BROKEN = VERDICTS = ("holds", "but for the uncoverable", "BROKEN")
+HOLDS, UNCOVERABLE, BREAKS = VERDICTS = ("holds", "but for the uncoverable", "BROKEN")
 """From the best to the worst."""
+SEVERITIES: dict[str, Severity] = {HOLDS: HELD, UNCOVERABLE: AT_RISK, BREAKS: BROKEN}
 
 
 def goal_text(goal: Goal) -> str:
@@ -103,7 +104,7 @@ def _verdict(a: Arrays, x: Vectors, tier: str, s: State, fraction: float) -> str
     due, wanted = a.due_share(s)[flows], x.offered[s,][flows]
     share = np.divide(served(a, x, s)[flows], wanted, out=np.ones(len(wanted)), where=wanted > 0)
     if (due - share > 1e-6).any():
-        return BROKEN
+        return BREAKS
     return UNCOVERABLE if (due < fraction).any() else HOLDS
 
 
@@ -133,7 +134,7 @@ def served_section(plan: Plan) -> Section:
         Column("worst flow", _worst_flow_text, when=has_worst),
         Column("when lost", lambda row: short_failure(row.when_lost or "")),
         Column("by replicas"),
-        Column("verdict"),
+        Column("verdict", severity=lambda row: SEVERITIES[row.verdict]),
     )
     lines = (WORST_FLOW,) if has_worst else ()
     return Section("SERVED", lines, columns, rows, data=goals, most=None, part="answer")

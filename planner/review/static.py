@@ -7,9 +7,11 @@ from planner.emit.behaviour import BEHAVIOURS
 from planner.emit.cascade import NOT_PUSHED, NOTHING_DUE, OVERRIDE, TOO_LATE, cascades_of_plan
 from planner.plan.in_hand import Plan
 from planner.questions.planned import silent
-from planner.review.report import Column, Section, percent, short_failure
+from planner.review.report import AT_RISK, BROKEN, Column, Section, Severity, percent, short_failure
 from planner.solve.search import Progress
 from planner.study.dependencies import NORMAL
+
+SEVERITIES: dict[str, Severity] = {OVERRIDE: AT_RISK, TOO_LATE: BROKEN, NOT_PUSHED: BROKEN}
 
 
 def _counted(gateway: str, verdicts: list[str]) -> str:
@@ -56,6 +58,6 @@ def _worst_first(row: dict[str, StaticOutcome]) -> tuple[float, str]:
 
 def _columns(gateway: str) -> list[Column]:
     return [
-        Column(gateway, lambda row: row[gateway].verdict),
+        Column(gateway, lambda row: row[gateway].verdict, severity=lambda row: SEVERITIES.get(row[gateway].verdict)),
         Column("serves", lambda row: percent(row[gateway].served_fraction_meanwhile)),
     ]

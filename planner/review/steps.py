@@ -7,6 +7,8 @@ from typing import Any
 from planner.questions.ladder import ASSUMED_FRACTION, NO_GOAL, Risk, StepPlan, longest_seconds
 from planner.review.figures import Figure, number
 from planner.review.report import (
+    AT_RISK,
+    HELD,
     Column,
     Drawing,
     Report,
@@ -206,7 +208,11 @@ def _at_risk(steps: Sequence[StepPlan]) -> Section | None:
         )
     columns = (
         Column("with", lambda row: _row_name(row[0])),
-        Column("not survived", lambda row: f"{row[1].not_survived} of {row[1].failures}"),
+        Column(
+            "not survived",
+            lambda row: f"{row[1].not_survived} of {row[1].failures}",
+            severity=lambda row: AT_RISK if row[1].not_survived else HELD,
+        ),
         _risk_column("worst when lost", lambda risk: short_failure(risk.worst or "")),
         _risk_column("requests/s short", lambda risk: number(risk.short_requests_per_second, ",.0f")),
         _risk_column("USD/h of outage", lambda risk: usd(risk.usd_per_hour)),

@@ -3,7 +3,6 @@
 import itertools
 import re
 import shutil
-import textwrap
 from collections.abc import Iterable, Sequence
 
 from planner.errors import printable
@@ -57,12 +56,7 @@ def _wrapped(lines: Iterable[Written], width: int, colour: bool, indent: str = "
     """Sentences folded at blanks; what goes on is indented further."""
     wrapped = []
     for line in lines:
-        words = _tied(line.text)
-        begin = indent + " " * (len(words) - len(words.lstrip(" ")))
-        parts = textwrap.wrap(
-            words.strip(), width, initial_indent=begin, subsequent_indent=begin + "  ", break_on_hyphens=False
-        )
-        wrapped += [_tinted(part, line.severity, colour) for part in parts or [""]]
+        wrapped += [_tinted(part, line.severity, colour) for part in folded(f"{indent}{_tied(line.text)}", width)]
     return wrapped
 
 

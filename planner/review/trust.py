@@ -10,9 +10,10 @@ from planner.questions.margins import Margin, margins
 from planner.review.assumptions import Known, known_figures
 from planner.review.figures import Figure
 from planner.review.money import prices_text
-from planner.review.report import Column, Section, percent, short_failure
+from planner.review.report import AT_RISK, Column, Judged, Section, percent, short_failure
 from planner.review.traffic import ServedBy, requests_by, traffic_rows
 from planner.study.dependencies import NORMAL, profile_id
+from planner.study.records.study import Study
 
 Progress = Callable[[str, float | None, str], None]
 ROUNDED_FROM = 0.05
@@ -52,13 +53,10 @@ def trust_section(plan: Plan, progress: Progress = silent, with_margins: bool = 
     known = known_figures(study)
     traffic = [row for row in traffic_rows(plan) if row.requests_per_second]
     by_speed, by_round_trip = requests_by(traffic, _speed), requests_by(traffic, _round_trip)
-    lowest: dict[str, float] = {}
-    for model in study.models:
-        for profile in model.profiles:
-            lowest[profile_id(model.model, profile.name)] = min([1.0, *(c.low_factor for c in profile.classes)])
+    lowest = lowest_factors(study)
     first_to_break, why_not = _margins(plan, progress) if with_margins else ((), "")
     lines = [
-        f"speed: {_shares(by_speed)} (share of requests in normal operation)",
+        speed_text(by_speed),
         f"round trips: {_shares(by_round_trip)} (share of requests)",
         prices_text(plan.cash),
         *_price_dates(plan),
@@ -67,7 +65,7 @@ def trust_section(plan: Plan, progress: Progress = silent, with_margins: bool = 
     if not with_margins:
         lines.append(NOT_ASKED)
     elif why_not:
-        lines.append(f"first to break: not known, as the drill refuses the study: {why_not}")
+        lines.append(Judged(not_drilled(why_not), AT_RISK))
     else:
         lines += _first_to_break(first_to_break, lowest)
 
@@ -91,6 +89,7 @@ def trust_section(plan: Plan, progress: Progress = silent, with_margins: bool = 
         "round_trip_share": by_round_trip,
         "price_share": cash_by_evidence(plan.cash),
         "margins": first_to_break,
+        "why_no_margins": why_not,
     }
     return Section("TRUST", tuple(lines), columns, first_to_break, after, data)
 
@@ -123,11 +122,32 @@ def _round_trip(row: ServedBy) -> str:
     return row.round_trip
 
 
+def lowest_factors(study: Study) -> dict[str, float]:
+    """Profile id -> the least factor on any of its speeds that their stated errors allow."""
+    lowest: dict[str, float] = {}
+    for model in study.models:
+        for profile in model.profiles:
+            lowest[profile_id(model.model, profile.name)] = min([1.0, *(c.low_factor for c in profile.classes)])
+    return lowest
+
+
+def not_drilled(why: str) -> str:
+    """That it is not known what breaks first, and why."""
+    return f"first to break: not known, as the drill refuses the study: {why}"
+
+
+def speed_text(requests_by_evidence: Mapping[str, float]) -> str:
+    """How the speeds are known at which requests are served, in one line: the same wherever it stands."""
+    return f"speed: {_shares(requests_by_evidence)} (share of requests in normal operation)"
+
+
 def _shares(by_evidence: Mapping[str, float]) -> str:
     """Shares of a sum in percent, the largest first."""
-    in_all = sum(by_evidence.values())
-    largest_first = sorted(by_evidence.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{percent(rate / in_all)} {evidence}" for evidence, rate in largest_first) or "none"
+    if not by_evidence:
+        return "none"
+    total = sum(by_evidence.values())
+    largest_first = sorted(by_evidence.items(), key=lambda part: (-part[1], part[0]))
+    return ", ".join(f"{percent(value / total)} {evidence}" for evidence, value in largest_first)
 
 
 def _evidence(p: Problem, known: Known, m: Margin) -> str:
@@ -144,21 +164,31 @@ def _evidence(p: Problem, known: Known, m: Margin) -> str:
 def _first_to_break(first: tuple[Margin, ...], lowest: Mapping[str, float]) -> list[str]:
     """One line a kind: the figure whose error breaks a goal first, and by how much it may be wrong."""
     lines = []
-    for kind, moved in MOVED.items():
+    for kind in MOVED:
         m = next((m for m in first if m.kind == kind), None)
         if m is None:
             lines.append(f"  {kind}: {NOT_NEEDED[kind]}")
             continue
-        what = "" if kind == "demand" else f" of {m.figure}"
-        error = ""
-        if kind == "speed":
-            stated = 1 - lowest[m.figure]
-            within = "within" if stated > m.move_fraction else "beyond"
-            error = f"; {within} its stated error ({percent(stated)} slower)" if stated else "; its error is not stated"
-        elif kind == "round trip":
-            error = "; within its error"
-        where = f"when {short_failure(m.failure)} is lost" if m.failure != NORMAL else "in normal operation"
-        digits = 1 if m.move_fraction >= ROUNDED_FROM else 2
-        holds, breaks = percent(abs(m.factor - 1), digits), percent(m.move_fraction, digits)
-        lines.append(f"  {kind}{what}: {holds} {moved} holds, {breaks} {moved} breaks a goal {where}{error}")
+        lines.append(f"  {margin_text(m, lowest)}")
     return ["first to break, each by itself:", *lines]
+
+
+def is_within_its_error(m: Margin, lowest: Mapping[str, float]) -> bool:
+    """Whether the figure may be that wrong by its own error; of demand and load times none is stated."""
+    return m.kind == "round trip" or (m.kind == "speed" and 1 - lowest[m.figure] > m.move_fraction)
+
+
+def margin_text(m: Margin, lowest: Mapping[str, float]) -> str:
+    """A figure, how far it may be wrong, and which goal that breaks; `lowest` by `lowest_factors`."""
+    what, moved = "" if m.kind == "demand" else f" of {m.figure}", MOVED[m.kind]
+    error = ""
+    if m.kind == "speed":
+        stated = 1 - lowest[m.figure]
+        within = "within" if is_within_its_error(m, lowest) else "beyond"
+        error = f"; {within} its stated error ({percent(stated)} slower)" if stated else "; its error is not stated"
+    elif m.kind == "round trip":
+        error = "; within its error"
+    where = f"when {short_failure(m.failure)} is lost" if m.failure != NORMAL else "in normal operation"
+    digits = 1 if m.move_fraction >= ROUNDED_FROM else 2
+    holds, breaks = percent(abs(m.factor - 1), digits), percent(m.move_fraction, digits)
+    return f"{m.kind}{what}: {holds} {moved} holds, {breaks} {moved} breaks a goal {where}{error}"

@@ -7,8 +7,8 @@ from typing import Any
 
 from planner.review.report import Line, Report, Section, Several, Severity, severity_of_line
 
-_ONE = r"[-+−≤≥<>×±(]*\s?\d[\d.,:-]*[%a-zA-Z]{0,2}\)?"
-_UNIT = r"(?:%|[A-Za-z/]{1,9})\)?,?"
+_ONE = r"[-+−≤≥<>×±(]*\s?\d(?:[\d.,:-]*\d)?[%a-zA-Z]{0,2}\)?"
+_UNIT = r"(?:%|[A-Za-z/]{1,9})\)?"
 NUMBER = re.compile(rf"{_ONE}(?:\s(?:{_ONE}|{_UNIT}))*")
 """A number, or several with words between them as short as units: `6.68 M`, `21 of 21`, `80 % (75 %)`, `2026-12-04`."""
 
@@ -29,9 +29,11 @@ class Table:
     rows: Sequence[Sequence[Written]]
 
     def is_number(self, column: int) -> bool:
-        """Whether every cell of a column that is not blank is a number, with its unit where it has one."""
-        cells = [row[column].text for row in self.rows if row[column].text]
-        return bool(cells) and all(NUMBER.fullmatch(cell.strip()) for cell in cells)
+        """Whether a column is of numbers, with units where they have any; a few words may stand for one that is not
+        known, as `no plan`."""
+        cells = [row[column].text.strip() for row in self.rows if row[column].text]
+        words = [cell for cell in cells if not NUMBER.fullmatch(cell)]
+        return 2 * len(words) < len(cells) and not any(map(str.isdigit, "".join(words)))
 
     def without_blank_columns(self) -> "Table":
         """Without the columns that are blank in every row."""

@@ -94,6 +94,7 @@ class Reached:
         else:
             gap = max(0.0, 1 - bound_usd / self.best.cost_usd) if self.best.cost_usd > 0 else 0.0
             detail = f"{spoken(self.best.cost_usd)}, at least {spoken(bound_usd)}, gap {gap:.2%}"
+        self.search.reached = detail
         self.search.progress("whole numbers", None, f"{detail}; {len(self.search.binding)} failures binding, {label}")
 
 

@@ -192,7 +192,13 @@ class Search:
         self.hour_at = {h: k for k, h in enumerate(p.hours)}
         self.passes = 0
         self.bound = -INFINITY
+        self.reached = ""
+        """where the best plan and the bound stand, for whoever waits"""
         self.began = time.monotonic()
+
+    def with_reached(self, detail: str) -> str:
+        """A detail of the progress, with where plan and bound stand."""
+        return f"{detail}; {self.reached}" if self.reached else detail
 
     def seconds_to_limit(self) -> float:
         """Seconds to the time limit, below zero after it; infinity: there is none."""
@@ -412,7 +418,7 @@ class Search:
                 count.add(f)
             return outcomes
 
-        detail = f"{len(self.binding)} binding"
+        detail = self.with_reached(f"{len(self.binding)} binding")
         in_parts = self.by_part(tested, test, lambda share, _: self.progress("testing whole numbers", share, detail))
         outcomes = [one for part in in_parts for one in part]
         survived: Survived = {(f, h): None for f in self.failures() for h in self.p.hours}

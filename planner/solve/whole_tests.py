@@ -229,8 +229,9 @@ class WholeTests:
             return settled
 
         every.from_tests(np.zeros(single.E))  # what all of them use is made once, before there are several
-        in_parts = self.search.by_part(
-            survived, settle, lambda share, f: self.search.progress(SETTLING_STATES, share, f)
+        search = self.search
+        in_parts = search.by_part(
+            survived, settle, lambda share, f: search.progress(SETTLING_STATES, share, search.with_reached(f))
         )
         for states in (one for part in in_parts for one in part):
             for name in names("states"):

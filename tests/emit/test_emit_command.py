@@ -278,12 +278,12 @@ def test_limits_are_reckoned_once_for_all_gateways(monkeypatch):
 
 def test_a_line_of_progress_estimates_what_is_left(monkeypatch, capsys):
     now = iter([100.0, 100.0, 102.0, 120.0])
-    monkeypatch.setattr("planner.cli.console.time.monotonic", lambda: next(now))
+    monkeypatch.setattr("planner.cli.progress.time.monotonic", lambda: next(now))
     with progress() as advance:
         for done in (0.0, 0.25, 0.5):
             advance("drilling", done, "so many failures")
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
-        "    2 s  drilling 25%, about 6 s left  so many failures",
-        "   20 s  drilling 50%, about 20 s left  so many failures",
+        "    2 s  drilling 25%, about 6 s left (estimate)  so many failures",
+        "   20 s  drilling 50%, about 20 s left (estimate)  so many failures",
     ]

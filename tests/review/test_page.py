@@ -2,17 +2,21 @@
 
 import base64
 import hashlib
+import io
 import json
 import re
 from dataclasses import replace
 from itertools import pairwise
 
+import openpyxl
 import pytest
 from emitting import two_sites
 from helpers import write_study
 from pages import LOW_CONTRAST, chromium, parsed
+from studies import random_study
 from typer.testing import CliRunner
 
+from planner.api import workbook
 from planner.cli.main import app
 from planner.drill import by_number, solving
 from planner.plan.file import plan_text, sealed
@@ -22,6 +26,7 @@ from planner.review.answer import review_plan
 from planner.review.beside import beside_sections
 from planner.review.charts.chart import Chart
 from planner.review.decision import deadlines, decision_figures
+from planner.review.figures import Figure
 from planner.review.heat_map import heat_rows
 from planner.review.page.page import page
 from planner.review.render import render
@@ -88,6 +93,22 @@ def test_every_row_and_line_of_every_section_is_on_the_page_and_in_json_the_same
             assert of_json[section.title.partition(" (")[0].lower()] == rows
 
 
+def test_figures_of_the_workbook_are_those_of_the_page(report, root):
+    pytest.importorskip("xlsxwriter")
+    book, text = openpyxl.load_workbook(io.BytesIO(workbook(report)), data_only=True), root.text
+    numbers = {}
+    for sheet in book.worksheets[1:]:
+        cells = [cell for row in sheet.iter_rows(values_only=True) for cell in row]
+        numbers[sheet.title.lower()] = {float(f"{n:.9g}") for n in cells if isinstance(n, int | float)}
+    figures = 0
+    for section in report.sections:
+        for cell in (c.value(row) for row in section.rows for c in section.columns if c.when and not c.detail):
+            if isinstance(cell, Figure) and isinstance(cell.value, int | float):
+                figures += 1
+                assert float(f"{cell.value:.9g}") in numbers[section.key[:31]] and cell in text, (section.title, cell)
+    assert figures > 100
+
+
 def test_the_decision_comes_first_with_the_figures_of_the_plan(plan, root):
     cards = [[part.text for part in card.every("dt", "dd")] for card in root.every("dl")[0].every("div")]
     rows = {row.what: row for row in decision_figures(plan)}
@@ -136,6 +157,16 @@ def test_what_falls_short_is_said_in_words(plan):
     assert "SHORT of" in root.text and "Look first:" in root.text and "THE AUDIT FAILS" in root.text
     short = [cell for cell in root.every("td") if "shade-short" in cell.attributes.get("class", "")]
     assert short and all("SHORT" in cell.text and "broken" in cell.attributes["class"] for cell in short)
+
+
+def test_what_no_capacity_covers_is_said_first_and_listed_case_by_case():
+    held = Plan(make_plan(random_study(8), Effort(gap_fraction=0.2)))
+    root = parsed(page(review_plan(held, with_margins=False)))
+    cases = held.file.uncoverable
+    assert cases and len(tables(root)["Cannot be covered"]) == len(cases)
+    card = next(card for card in root.every("dl")[0].every("div") if card.every("dt")[0].text == "cannot be covered")
+    assert "at-risk" in card.every("dd")[0].attributes["class"] and card.every("dd")[0].text == "1 case"
+    assert root.every("p")[1].text.startswith("Look first: CANNOT BE COVERED")
 
 
 def test_a_plan_that_is_none_has_no_pictures_and_no_decision(plan):
@@ -250,6 +281,7 @@ def test_any_report_has_a_page():
     section = Section("ROWS", ("  a part of it",), (Column("n", lambda n: n),), list(range(30)))
     root = parsed(page(Report("drill", True, (section,))))
     assert len(tables(root)["Rows"]) == 30 and root.every("summary")[0].text == "18 more rows"
+    assert [h.tag for h in root.every("h1", "h2", "h3")] == ["h1", "h2"]
     assert not root.every("dl") and root.every("li")[-1].attributes["class"] == "part"
 
 

@@ -6,9 +6,10 @@ from studies import random_study
 from planner.emit import cascade
 from planner.plan.audit import audit
 from planner.plan.in_hand import in_hand
-from planner.plan.plan import make_plan
+from planner.plan.plan import WITHOUT_GOALS, make_plan
 from planner.review.answer import review_plan
 from planner.review.render import render
+from planner.solve.whole_tests import SETTLING_STATES
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +47,12 @@ def test_how_soon_a_gateway_finds_a_loss_is_worked_out_once_a_route(plan, monkey
     monkeypatch.setattr(cascade, "loss_seconds", counted)
     cascade.cascades_of_plan(plan)
     assert asked and len(asked) == len(set(asked))
+
+
+def test_a_search_says_where_plan_and_bound_stand_until_it_ends():
+    said = []
+    make_plan(random_study(3), progress=lambda *what: said.append(what))
+    settling = [detail for stage, _, detail in said if stage == SETTLING_STATES]
+    assert settling and all("USD, at least " in detail and "gap " in detail for detail in settling)
+    without_goals = [detail for stage, _, detail in said if stage == WITHOUT_GOALS]
+    assert any("at least " in detail for detail in without_goals)

@@ -317,7 +317,7 @@ def test_sigterm_elsewhere_ends_with_143(tmp_path: Path) -> None:
 def test_progress_says_what_an_end_before_its_time_keeps(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("planner.cli.console.SHOW_PROGRESS_AFTER_SECONDS", -1.0)
+    monkeypatch.setattr("planner.cli.progress.FIRST_AFTER_SECONDS", -1.0)
     with progress(keeps="Ctrl-C or SIGTERM ends it with the best plan found so far") as report:
         report("whole numbers", 0.5, "")
         report("settling", None, "")

@@ -17,7 +17,15 @@ NO_BREAK = "\N{NO-BREAK SPACE}"
 """Between a number and its unit, so that no line ends there."""
 INDENT = "  "
 """What begins with it belongs to the line, or row, before."""
-ORDER_OF_ANSWER = ("DECISION", "ANSWER", "DUE BY DAY", "SERVED", "CHANGES AGAINST TODAY", "WEAKEST ASSUMPTIONS")
+ORDER_OF_ANSWER = (
+    "DECISION",
+    "ANSWER",
+    "DUE BY DAY",
+    "SERVED",
+    "CANNOT BE COVERED",
+    "CHANGES AGAINST TODAY",
+    "WEAKEST ASSUMPTIONS",
+)
 """Sections that answer, in the order in which they are asked about; others follow."""
 
 
