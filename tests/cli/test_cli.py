@@ -55,6 +55,16 @@ def test_review_says_the_answer_first_and_every_section(planned):
     assert titles == [*first, "STATIC FILES", "TRUST", "KEY ASSUMPTIONS", "OUT OF SCOPE", "NEXT"]
 
 
+def test_the_review_says_the_same_as_text_page_workbook_and_json(planned):
+    pytest.importorskip("xlsxwriter")
+    from four_ways import differences, four_ways
+
+    from planner.review.answer import review_plan
+
+    report = review_plan(read_plan(planned[0]), with_margins=False)
+    assert differences(report, four_ways(report)) == []
+
+
 def test_review_as_json_and_markdown(planned, tmp_path):
     data = json.loads(call("review", planned[0], "--format", "json").stdout)
     plan = read_plan(planned[0])
