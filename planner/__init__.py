@@ -1,7 +1,8 @@
 """Plans where AI model-serving workloads run: failover-ready, at the lowest cost, with a proof.
 
-For programs: `read_study`, `read_plan`, `read_fleet`, `plan`, `audit`, `drill`, `outages`, `simulate`, `review`,
-`brief`, `gate`, `render`, `workbook`, `tables` and `program_text` (planner/api.py, docs/python.md).
+For programs: `read_study`, `read_plan`, `read_fleet`, `plan`, `audit`, `drill`, `explain`, `outages`, `simulate`,
+`relaxations`, `alternatives`, `review`, `brief`, `gate`, `render`, `workbook`, `tables` and `program_text`
+(planner/api.py, docs/python.md).
 """
 
 import sys
@@ -13,9 +14,11 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from planner.api import (
+        alternatives,
         audit,
         brief,
         drill,
+        explain,
         gate,
         outages,
         plan,
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
         read_fleet,
         read_plan,
         read_study,
+        relaxations,
         render,
         review,
         simulate,
@@ -32,9 +36,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "__version__",
+    "alternatives",
     "audit",
     "brief",
     "drill",
+    "explain",
     "gate",
     "outages",
     "plan",
@@ -42,6 +48,7 @@ __all__ = [
     "read_fleet",
     "read_plan",
     "read_study",
+    "relaxations",
     "render",
     "review",
     "simulate",

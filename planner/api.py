@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from planner.plan.audit import Audit
     from planner.plan.in_hand import Plan
     from planner.plan.tables import Tables
+    from planner.questions.alternatives import Alternative
     from planner.questions.outages import OutagesAnswer
+    from planner.questions.relaxations import Relaxations
     from planner.questions.simulated import Simulated
     from planner.review.report import Report
     from planner.study.records.plan import PlanFile
@@ -193,6 +195,44 @@ def audit(plan: Plan | PlanFile, *, progress: Progress = _silent) -> Audit:
     return audit(plan, progress)
 
 
+def explain(
+    plan: Plan | PlanFile,
+    *,
+    pool: str | None = None,
+    workload: str | None = None,
+    origin: str | None = None,
+    failure: str | None = None,
+    hour: str | None = None,
+    plan_again: int = 0,
+    all_rows: bool = False,
+    progress: Progress = _silent,
+) -> Report:
+    """Why a plan is as it is: what sizes it and what a step of each limit is worth; or what is named here, instead.
+
+    Parameters
+    ----------
+    pool : or an offer: why it is used or not, and at which price it would enter
+    workload, origin : together: every candidate for these requests, why each is refused, its price and rank
+    failure : step by step: who goes where, in which order and second
+    hour : the hour that is looked at; none: that of most requests
+    plan_again : plan again with a step of so many of the limits that save most
+    all_rows : every row, and every limit asked about in both directions
+
+    Raises
+    ------
+    InputError
+        with all names that lead nowhere
+    """
+    from planner.plan.in_hand import in_hand
+    from planner.questions.explain_subjects import asked_of
+    from planner.review.explain import review_explained
+
+    _refuse_unless((plan_again >= 0, "plan_again", "a whole number from 0 on", plan_again))
+    held = in_hand(plan)
+    asked = asked_of(held, pool, workload, origin, failure, hour)
+    return review_explained(held, asked, all_rows, plan_again, progress=progress)
+
+
 def drill(
     subject: Plan | PlanFile | Study,
     fleet: Sequence[RunningReplicas] = (),
@@ -334,6 +374,64 @@ def simulate(
     return simulate(in_hand(plan).file, sampling, tuple(routings), tuple(failures), hour, jobs, progress)
 
 
+def relaxations(
+    study: Study,
+    *,
+    demand: Literal["low", "base", "high"] = "base",
+    kinds: Sequence[Literal["capacity", "latency", "goal", "policy", "budget"]] = (),
+    most: int = 2,
+    gap_fraction: float = 0.05,
+    progress: Progress = _silent,
+) -> Relaxations:
+    """Where a study has no plan: the smallest sets of changes that restore one, with what the plan costs then.
+
+    Parameters
+    ----------
+    kinds : of changes that are looked at; none: all
+    most : sets of each kind that are planned
+    gap_fraction : of their plans
+    """
+    from planner.questions.relaxable import KINDS
+    from planner.questions.relaxations import relaxations
+    from planner.study.records.study import Study
+
+    known = all(kind in KINDS for kind in kinds)
+    _refuse_unless(
+        (isinstance(study, Study), "study", "a Study, as read_study gives it", study),
+        (known, "kinds", f"some of {', '.join(KINDS)}", kinds),
+        (most >= 1, "most", "a whole number from 1 on", most),
+        (0 <= gap_fraction < 1, "gap_fraction", "a share from 0 to below 1", gap_fraction),
+    )
+    return relaxations(study, demand, progress, tuple(kinds) or tuple(KINDS), most, gap_fraction)
+
+
+def alternatives(
+    plan: Plan | PlanFile,
+    *,
+    within_fraction: float = 0.05,
+    providers: Sequence[str] = (),
+    progress: Progress = _silent,
+) -> tuple[Alternative, ...]:
+    """Plans of the same study that cost at most so much more and have least of something.
+
+    Parameters
+    ----------
+    within_fraction : what they may cost more
+    providers : of which there is to be least, one plan each; none: all that the plan buys from
+
+    Raises
+    ------
+    InputError
+        for a provider that the study does not know
+    """
+    from planner.plan.in_hand import in_hand
+    from planner.questions.alternatives import aims_of, alternatives
+
+    held = in_hand(plan)
+    _refuse_unless((within_fraction >= 0, "within_fraction", "a share from 0 on", within_fraction))
+    return alternatives(held, aims_of(held, providers), within_fraction, progress)
+
+
 def review(
     plan: Plan | PlanFile, *, all_rows: bool = False, progress: Progress = _silent, with_margins: bool = True
 ) -> Report:
@@ -346,13 +444,6 @@ def review(
     from planner.review.answer import review_plan
 
     return review_plan(plan, all_rows, progress, with_margins)
-
-
-def brief(plan: Plan | PlanFile, *, path: str | None = None, progress: Progress = _silent) -> Report:
-    """The review of a plan on one screen. `path`: of its file, for the commands that it ends with."""
-    from planner.review.brief import brief_plan
-
-    return brief_plan(plan, path, progress)
 
 
 def gate(
@@ -380,6 +471,13 @@ def gate(
     from planner.review.gate import review_gate
 
     return review_gate(plan, Path(policy), base, today, all_rows, progress)
+
+
+def brief(plan: Plan | PlanFile, *, path: str | None = None, progress: Progress = _silent) -> Report:
+    """The review of a plan on one screen. `path`: of its file, for the commands that it ends with."""
+    from planner.review.brief import brief_plan
+
+    return brief_plan(plan, path, progress)
 
 
 def render(report: Report, format: Literal["text", "md", "json", "csv", "html"] = "text") -> str:

@@ -235,6 +235,7 @@ def _profile_data(
     precision, n, at_once, points = chosen
     weights = estimator.weights_gib(facts, precision)
     ranks = n * chip.ranks_per_chip
+    start = estimator.engine_start(chip.stack, fit.kind)
     lost = f" x {n}^-{fit.chips_exponent:g}" if fit.chips_exponent and n > 1 else ""
     formula = (
         f"{peak_tflops(chip, precision):g} TFLOPS x {fit.prefill_fraction:g}{lost}, "
@@ -253,9 +254,12 @@ def _profile_data(
         "weights_gib": round(weights, 1),
         "context_limit_tokens": limit,
         "concurrency_limit": at_once,
-        "load_seconds": float(round(weights / estimator.load_gib_per_second + chip.start_seconds)),
+        "load_seconds": float(round(weights / estimator.load_gib_per_second + start.start_seconds)),
         "load_evidence": f"estimated: weights at {estimator.load_gib_per_second:.1f} GiB/s ({estimator.load_evidence})"
-        f" + {chip.start_seconds:g} s {chip.start_evidence}",
+        f" + {start.start_seconds:g} s {start.start_evidence}",
+        "engine_start_seconds": start.start_seconds,
+        "compile_seconds": start.compile_seconds,
+        "compile_evidence": start.compile_evidence,
         "classes": [
             {
                 "context_class": context_class,
@@ -289,7 +293,7 @@ def refitted_text(made: "Refitted") -> str:
 
     lines = [f"# {line}".rstrip() for line in errors_text(made).splitlines()]
     data = made.estimator.model_dump(mode="json", exclude_defaults=True)
-    for record in [*data["chips"], *data["fits"]]:
+    for record in [*data["chips"], *data["engine_starts"], *data["fits"]]:
         for name in ("evidence", "source", "as_of"):
             record[name] = record.pop(name)
     body = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=400, default_flow_style=None)

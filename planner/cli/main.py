@@ -11,6 +11,7 @@ import typer
 
 from planner import __version__
 from planner.cli.buildout import crossover, delay, sequence
+from planner.cli.choosing import alternatives
 from planner.cli.console import (
     KEEPS,
     answered,
@@ -30,6 +31,7 @@ from planner.cli.console import (
 from planner.cli.effort import Effort
 from planner.cli.emitting import drift_command, emit_command
 from planner.cli.estimating import estimate
+from planner.cli.explaining import explain
 from planner.cli.gating import gate
 from planner.cli.importing import app as import_app
 from planner.cli.listing import list_command
@@ -54,6 +56,7 @@ from planner.cli.options import (
     threads_of,
 )
 from planner.cli.questions import drill, ladder, risk
+from planner.cli.relaxing import relax, without_plan
 from planner.cli.reporting import App
 from planner.cli.usage import Commands
 from planner.cli.whatif import diff, whatif
@@ -165,6 +168,9 @@ def plan(
         Path | None,
         typer.Option(help="also write the program of the failures that bind, as .lp or .mps: no less than the bound"),
     ] = None,
+    relaxing: Annotated[
+        bool, typer.Option("--relax/--no-relax", help="where there is no plan: what restores one, priced")
+    ] = True,
     quiet: Quiet = False,
 ) -> None:
     """Plan a study: the cheapest machines, placements and routes that survive every failure as promised.
@@ -174,13 +180,16 @@ def plan(
     with the best plan found so far. --profile and --explain-size add a section each to the review; where none is
     printed they go to stderr. Of a study with many hours these go side by side (--jobs): the plan is the same.
 
-    Exit 1 when there is no plan, or it is not proven to the gap that was asked for.
+    Exit 1 when there is no plan, or it is not proven to the gap that was asked for. Where there is none, what is short
+    is said at once; then what restores one, as of `planner relax`, where the review would stand, or on stderr.
 
     Examples: `planner plan examples/quickstart --out plan.json` · `planner plan mine --out plan.json --profile`
     · `planner plan mine --out plan.json --jobs 2`
     """
     with answered("json" if format == Format.json else "text"), watched() if profile else nullcontext() as watch:
         from planner import api
+        from planner.errors import NoPlan
+        from planner.solve.search import Stopped
 
         gap_fraction = fraction_of(gap, "--gap")
         with stage(READING), progress(quiet, stage="reading the study"):
@@ -192,20 +201,25 @@ def plan(
             check_ending(program)
             check_out(program, "--program", PROGRAM)
             check_apart(out, program)
-        with progress(quiet, KEEPS, "building the program") as advance:
-            made = api.plan(
-                asked,
-                gap_fraction=gap_fraction,
-                demand=demand.value,
-                seconds=seconds,
-                nodes=nodes,
-                rounds=rounds,
-                no_regret=no_regret,
-                value_limits=value_limits,
-                solver=solver,
-                jobs=threads_of(jobs),
-                progress=advance,
-            )
+        try:
+            with progress(quiet, KEEPS, "building the program") as advance:
+                made = api.plan(
+                    asked,
+                    gap_fraction=gap_fraction,
+                    demand=demand.value,
+                    seconds=seconds,
+                    nodes=nodes,
+                    rounds=rounds,
+                    no_regret=no_regret,
+                    value_limits=value_limits,
+                    solver=solver,
+                    jobs=threads_of(jobs),
+                    progress=advance,
+                )
+        except NoPlan as error:
+            if not relaxing or isinstance(error, Stopped):
+                raise
+            raise SystemExit(without_plan(asked, demand.value, error, format, out is not None, quiet)) from None
         if out is not None or format is None:
             with stage(WRITING):
                 emit(made.text, out)
@@ -425,8 +439,11 @@ def _write_schemas(folder: Path) -> None:
         emit(text, path)
 
 
+app.command(rich_help_panel=QUESTION)(relax)
+app.command(rich_help_panel=QUESTION)(alternatives)
 for question in (risk, ladder, whatif, delay, crossover, sequence, diff):
     app.command(rich_help_panel=QUESTION)(question)
+app.command(rich_help_panel=QUESTION)(explain)
 app.command("list", rich_help_panel=QUESTION)(list_command)
 app.command("emit", rich_help_panel=HAND_OVER)(emit_command)
 app.command("drift", rich_help_panel=HAND_OVER)(drift_command)

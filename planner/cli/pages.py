@@ -35,6 +35,7 @@ FILES: tuple[tuple[str, str, type[Record]], ...] = (
     ("inventories/machine_types.yaml", "a list under `machine_types:`", inventory.MachineType),
     ("inventories/sites.csv", "one row a site, and a region that round trips name", inventory.Site),
     ("inventories/zones.csv", "one row a zone and machine type that a provider's list names there", inventory.Zone),
+    ("inventories/storage.csv", "one row a site, or a pattern of sites, that states no rate", inventory.StorageRate),
     ("inventories/round_trips.csv", "one row a pair of regions", inventory.RoundTrip),
     ("inventories/PROVIDER/pools.csv", "one row a pool", inventory.Pool),
     ("inventories/PROVIDER/offers.csv", "terms; one row an offer", inventory.Offer),
@@ -230,7 +231,13 @@ def commands() -> str:
         "stops a command is JSON then, too: `findings` (where, expected, got, fix), or without a plan `message` and",
         "`diagnosis`.",
         "",
-        "`planner --install-completion` sets up the shell.",
+        "Text is as wide as the terminal, 60 to 160 columns (`COLUMNS`), 120 where there is none. A table that does",
+        "not fit has two lines a row, or more; names up to 40 characters, and numbers, are never broken. On a terminal",
+        "green is held, yellow at risk, red broken: never with `NO_COLOR` or `TERM=dumb`, also elsewhere with",
+        "`FORCE_COLOR`. Work of more than a second or two says on stderr how far it is, but with `--quiet`: a bar on a",
+        "terminal, else lines; time left is an estimate.",
+        "",
+        "`planner --install-completion` sets up the shell: options, what they take, and files.",
         "",
     ]
     for name, command in _leaf_commands("planner", group):

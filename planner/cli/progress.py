@@ -138,7 +138,7 @@ class Bar:
                     self.bar.console.print(self.keeps, markup=False, highlight=False)
             for task in self.tasks.values():
                 self.bar.update(task, visible=False)
-            self.tasks[stage] = self.bar.add_task(stage, total=None, detail="", remaining="")
+            self.tasks[stage] = self.bar.add_task(printable(stage), total=None, detail="", remaining="")
         self.bar.update(
             self.tasks[stage],
             completed=done or 0.0,

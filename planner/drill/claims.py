@@ -111,9 +111,6 @@ def _claimed_replicas(
     in_time = (remaining.placements[0] > 0) & remaining.may_start[0] & loads & by_program
     need = instance.by_pool(instance.machines_per_replica * occupied)
     since = max(deadline - study.detection_seconds, 0.0)
-    feeds = [site.load_gib_per_second for site in study.sites]
-    fed = np.array([math.inf if rate is None else rate * since for rate in feeds])
-    gib = np.bincount(instance.site_of, weights=instance.weights_gib * cold_started, minlength=len(feeds))
     names, pools = list(instance.placements), [pool.id for pool in study.pools]
     findings += above(f"{where}: kept replicas", names, kept, most)
     findings += above(f"{where}: cold-started replicas", names, cold_started, np.where(in_time, np.inf, 0.0))
@@ -122,7 +119,14 @@ def _claimed_replicas(
     findings += above(f"{where}: machines", pools, need, machines)
     partly_lost = f"{where}: replicas of a placement lost in part"
     findings += above(partly_lost, names, occupied, remaining.part_of_pool(deadline))
-    findings += above(f"{where}: GiB loaded", [site.id for site in study.sites], gib.astype(np.float64), fed)
+    sites = [site.id for site in study.sites]
+    for engine in np.unique(instance.engine_start_seconds).tolist():
+        # what starts its engine for so long, or longer, must have been read by then
+        last = instance.engine_start_seconds >= engine
+        gib = np.bincount(instance.site_of, weights=instance.weights_gib * cold_started * last, minlength=len(sites))
+        reads = max(since - engine, 0.0)
+        fed = np.array([math.inf if math.isinf(rate) else rate * reads for rate in instance.feeds_gib_per_second])
+        findings += above(f"{where}: GiB loaded", sites, gib.astype(np.float64), fed)
     return findings, kept, running, occupied
 
 

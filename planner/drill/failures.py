@@ -107,15 +107,16 @@ class Failure:
         return frozenset((c, share) for c, share in lost.items() if kind_and_name(c)[0] == "renewal")
 
     def surge(self, instance: Instance) -> Numbers:
-        """Factor on the demand of each flow [i]."""
-        if not self.surges:
-            return np.full(len(instance.flows), self.surge_factor)
-        return np.array(
-            [
-                self.surge_factor * self.surges.get(f"workload:{w}", 1.0) * self.surges.get(f"origin:{o}", 1.0)
-                for w, o in instance.flows
+        """Factor on the demand of each flow, with what clients send again while something is lost [i]."""
+        factors = np.full(len(instance.flows), self.surge_factor)
+        if self.surges:
+            of_flow = [
+                self.surges.get(f"workload:{w}", 1.0) * self.surges.get(f"origin:{o}", 1.0) for w, o in instance.flows
             ]
-        )
+            factors *= np.array(of_flow)
+        if self.lost or self.in_maintenance:
+            factors *= np.array([1.0 + tier.retry_surge_fraction for tier in instance.tier_of])
+        return factors
 
 
 def normal_operation(study: Study) -> Failure:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
@@ -48,7 +49,11 @@ class Instance:
     """[e] number of the site in the study"""
     machines_per_replica: Numbers
     load_seconds: Numbers
+    engine_start_seconds: Numbers
+    """[e] the end of load_seconds, when weights are read already"""
     weights_gib: Numbers
+    feeds_gib_per_second: Numbers
+    """[site] what its storage gives to all that load there; infinite where nothing limits it"""
     rollout: Numbers
     flows: dict[tuple[str, str], int]
     tier_of: list[Tier]
@@ -160,9 +165,7 @@ def _variation(study: Study, w: Workload, profile: Profile) -> float:
         return study.utilisation.lengths_variation
     point = next(p for p in profile.classes if p.context_class == w.context_class)
     largest = 1.0
-    for cached in (w.cached_fraction, w.cached_fraction_in_failure):
-        if cached is None:
-            continue
+    for cached in (w.cached_fraction, cached_after_a_move(study, w)):
         reading = (1.0 - cached) / point.prefill_tokens_per_second
         largest = max(largest, variation_of_seconds(w, reading, 1.0 / point.decode_tokens_per_second))
     return largest
@@ -243,6 +246,13 @@ def last_day(study: Study) -> date:
     return after_months(study.horizon.start, study.horizon.months) - timedelta(days=1)
 
 
+def cached_after_a_move(study: Study, w: Workload) -> float:
+    """Share of its input that a request finds in the caches of a replica in a failure; of another replica nothing."""
+    if w.cached_fraction_in_failure is not None:
+        return w.cached_fraction_in_failure
+    return {"cold": 0.0, "warm": w.cached_fraction}[study.cold_starts.prefix_caches]
+
+
 def _seconds(w: Workload, profile: Profile, cached_fraction: float) -> float:
     """What a request takes of a replica, burst included [s]."""
     point = next(p for p in profile.classes if p.context_class == w.context_class)
@@ -266,6 +276,30 @@ def outage_usd_of(study: Study) -> dict[str, float]:
             of_mean_hour = requests_per_hour[tier.name] / all_hours
             usd[tier.name] = tier.outage_usd_per_hour / of_mean_hour if of_mean_hour else 0.0
     return usd
+
+
+def feeds_gib_per_second(study: Study) -> Numbers:
+    """What the storage of each site gives to all that load there, infinite where nothing limits it [site].
+
+    A site's own rate first; else, unless the study looks at such rates only, that of the inventory for the longest
+    pattern of its id. Zones of a region that the study splits have equal parts of what the region's id has.
+    """
+    zones_of: dict[str, list[str]] = {}
+    for zone in study.zones:
+        if zone.site not in zones_of.setdefault(zone.region_id, []):
+            zones_of[zone.region_id].append(zone.site)
+    by_length = sorted(study.storage, key=lambda row: (len(row.sites), row.sites))
+    feeds = np.full(len(study.sites), math.inf)
+    for n, site in enumerate(study.sites):
+        if site.load_gib_per_second is not None:
+            feeds[n] = site.load_gib_per_second
+        elif study.cold_starts.storage_rates == "inventory":
+            split = zones_of.get(site.region_id, [])
+            id, parts = (site.region_id, len(split)) if site.id in split else (site.id, 1)
+            for row in by_length:  # the last one that fits stays
+                if fnmatchcase(id, row.sites):
+                    feeds[n] = row.load_gib_per_second / parts
+    return feeds
 
 
 def build_instance(study: Study, case: str = "base", longer: Latencies = NO_LATENCIES) -> Instance:
@@ -298,7 +332,7 @@ def build_instance(study: Study, case: str = "base", longer: Latencies = NO_LATE
     by_workload = np.full((3, len(row_of), len(made)), math.nan)
     for name, n in row_of.items():
         w = workload_of[name]
-        cold = w.cached_fraction if w.cached_fraction_in_failure is None else w.cached_fraction_in_failure
+        cold = cached_after_a_move(study, w)
         for e, (_, model, profile, _, site) in enumerate(made):
             if misfit(study, w, model, profile, site) is None:
                 varies = _variation(study, w, profile)
@@ -316,6 +350,7 @@ def build_instance(study: Study, case: str = "base", longer: Latencies = NO_LATE
     bursts = np.array([workload_of[w].burst_factor for w, _ in flows])[:, None]
     at_most = np.where(fits, np.fmax(seconds, seconds_in_failure), 0.0) / bursts
     per_machine = [accelerators[p.machine_type] // p.accelerators_per_replica for p in profiles]
+    compiles = study.cold_starts.compile_caches == "cold"
     return Instance(
         study=study,
         placements={name: e for e, (name, *_) in enumerate(made)},
@@ -323,8 +358,12 @@ def build_instance(study: Study, case: str = "base", longer: Latencies = NO_LATE
         pool_of=np.array([q for _, _, _, q, _ in made], dtype=np.int64),
         site_of=np.array([site_number[site.id] for *_, site in made], dtype=np.int64),
         machines_per_replica=1 / np.array(per_machine, dtype=np.float64),
-        load_seconds=np.array([p.load_seconds for p in profiles]),
+        load_seconds=np.array([p.load_seconds + (p.compile_seconds if compiles else 0.0) for p in profiles]),
+        engine_start_seconds=np.array(
+            [p.engine_start_seconds + (p.compile_seconds if compiles else 0.0) for p in profiles]
+        ),
         weights_gib=np.array([p.weights_gib for p in profiles]),
+        feeds_gib_per_second=feeds_gib_per_second(study),
         rollout=np.array([model.rollout_surge_fraction for _, model, *_ in made]),
         flows={flow: i for i, flow in enumerate(flows)},
         tier_of=tier_of,

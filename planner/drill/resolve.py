@@ -15,7 +15,7 @@ import numpy as np
 
 from planner.drill.by_number import MANY_REPLICAS, Template, as_stated, less_is_carried, without_too_much
 from planner.drill.failures import INSTANT_SECONDS
-from planner.drill.instance import ROUNDING, TOLERANCE, Indices, Instance, Numbers
+from planner.drill.instance import ROUNDING, TOLERANCE, Flags, Indices, Instance, Numbers
 from planner.drill.remaining import Remaining
 from planner.drill.rescale import COLD_START, LAUNCHED, RECLAIMED, SERVED_BY, WARM, all_warm
 from planner.drill.solving import MOST_NODES, Rows, best_integer, solver_of
@@ -181,20 +181,24 @@ def build(remaining: Remaining, times: list[float]) -> Template:
     return Template(times, flow, placement, *by_time, *bounded, limits, lp, solver_of(lp))
 
 
-def _storage_gib_per_second(instance: Instance) -> Numbers:
-    """What each site's storage feeds, infinite where there is no limit."""
-    rates = [site.load_gib_per_second for site in instance.study.sites]
-    return np.array([math.inf if rate is None else rate for rate in rates])
-
-
 def _feed_rows(rows: Rows, instance: Instance, cold_started: Indices, elapsed: float) -> None:
-    """Storage feeds the weights of all that was cold-started at a site by some time; `cold_started`: columns [e]."""
-    rates = _storage_gib_per_second(instance)
-    e = np.flatnonzero(np.isfinite(rates)[instance.site_of])
-    if len(e):
-        since = max(elapsed - instance.study.detection_seconds, 0.0)
-        fed = np.where(np.isfinite(rates), np.where(np.isfinite(rates), rates, 0.0) * since, np.inf)
-        rows.at_most(fed, (instance.site_of[e], cold_started[e], instance.weights_gib[e]))
+    """Storage feeds the weights of all that was cold-started at a site by some time; `cold_started`: columns [e].
+
+    An engine that starts for longer must have read its weights earlier: of those that start for so long at least.
+    """
+    fed, since = _fed(instance, elapsed), max(elapsed - instance.study.detection_seconds, 0.0)
+    for engine in np.unique(instance.engine_start_seconds[fed]).tolist():
+        e = np.flatnonzero(fed & (instance.engine_start_seconds >= engine))
+        sites, row = np.unique(instance.site_of[e], return_inverse=True)
+        gib = instance.feeds_gib_per_second[sites] * max(since - engine, 0.0)
+        rows.at_most(gib, (row, cold_started[e], instance.weights_gib[e]))
+
+
+def _fed(instance: Instance, elapsed: float) -> Flags:
+    """Placements of which replicas may have been cold-started by some time, from a storage with a limit [e]."""
+    in_time = instance.study.detection_seconds + instance.load_seconds <= elapsed + TOLERANCE
+    fed: Flags = in_time & np.isfinite(instance.feeds_gib_per_second)[instance.site_of]
+    return fed
 
 
 def _start_rows(
@@ -211,7 +215,7 @@ def _start_rows(
     if t:
         rows.at_most(0.0 * ones, (each, kept[t], ones), (each, kept[t - 1], -ones))
         # what was loaded from storage with a limit stays: it was fed, and is not forgotten
-        e = np.flatnonzero(np.isfinite(_storage_gib_per_second(instance))[instance.site_of])
+        e = np.flatnonzero(_fed(instance, times[t - 1]))
         each, one = np.arange(len(e)), np.ones(len(e))
         rows.at_most(0.0 * one, (each, cold_started[t - 1, e], one), (each, cold_started[t, e], -one))
     in_time = instance.study.detection_seconds + instance.load_seconds <= times[t] + TOLERANCE

@@ -8,7 +8,7 @@ import numpy as np
 
 from planner.drill.baseline import hours_of, of_plan, stated
 from planner.drill.failures import NORMAL, Failure, normal_operation
-from planner.drill.instance import TOLERANCE, Instance, Latencies, Numbers, named
+from planner.drill.instance import TOLERANCE, Instance, Latencies, Numbers, cached_after_a_move, named
 from planner.drill.latency import latency_ms
 from planner.drill.names import check_counts
 from planner.drill.one_hour import CHUNK
@@ -204,7 +204,8 @@ def _stream(instance: Instance, i: int, e: int, rate: float, in_failure: bool, l
     workload: Workload = named(study.workloads, workload_name)
     _, profile = instance.made_of[e]
     point = next(one for one in profile.classes if one.context_class == workload.context_class)
-    reading, writing = _slot_seconds(workload, profile, point, in_failure)
+    cached = cached_after_a_move(study, workload) if in_failure else workload.cached_fraction
+    reading, writing = _slot_seconds(workload, profile, point, cached)
     tier = instance.tier_of[i]
     high = point.first_token_ms if point.first_token_ms_high is None else point.first_token_ms_high
     return Stream(
@@ -230,15 +231,14 @@ def _lengths(quantiles: tuple[Quantile, ...]) -> Lengths | None:
     return Lengths(shares=tuple(q.percent / 100.0 for q in quantiles), values=tuple(q.tokens for q in quantiles))
 
 
-def _slot_seconds(workload: Workload, profile: Profile, point: OperatingPoint, in_failure: bool) -> tuple[float, float]:
+def _slot_seconds(
+    workload: Workload, profile: Profile, point: OperatingPoint, cached_fraction: float
+) -> tuple[float, float]:
     """How long a request of mean lengths keeps a slot, reading and writing [s].
 
     A replica that is full ends one request every `input / prefill + output / decode` seconds, and has as many in flight
     as its limit says: each of them is there so many times as long.
     """
-    cached = workload.cached_fraction
-    if in_failure and workload.cached_fraction_in_failure is not None:
-        cached = workload.cached_fraction_in_failure
-    reading = workload.mean_input_tokens * (1 - cached) / point.prefill_tokens_per_second
+    reading = workload.mean_input_tokens * (1 - cached_fraction) / point.prefill_tokens_per_second
     writing = workload.mean_output_tokens / point.decode_tokens_per_second
     return profile.concurrency_limit * reading, profile.concurrency_limit * writing

@@ -108,29 +108,31 @@ def _load_seconds(instance: Instance, value: Mapping[str, Numbers]) -> Numbers:
 
 
 def _fed_seconds(instance: Instance, value: Mapping[str, Numbers]) -> Numbers:
-    """Of each stage how long the storage of a site feeds what returns with it, at the most [k, s]; 0: without a limit.
+    """Of each stage when all that returns with it at a site can have been read and started [k, s]; 0: without a limit.
 
-    All machines that a pool may have are taken, each full of replicas of what reads most of them.
+    All machines that a pool may have are taken, each full of replicas of what reads most of them. What starts its
+    engine longest is read first.
     """
     study = instance.study
     lives = np.array([value[f"placement:{name}"] for name in instance.placements])
     count = len(next(iter(value.values())))
-    rates = [site.load_gib_per_second for site in study.sites]
-    if not len(lives) or all(rate is None for rate in rates):
+    rates = instance.feeds_gib_per_second
+    if not len(lives) or np.isinf(rates).all():
         return np.zeros(count)
     returns = np.maximum(np.diff(lives, axis=1, prepend=lives[:, :1]), 0.0)
     reads = returns * (instance.weights_gib / instance.machines_per_replica)[:, None]
-    per_machine = np.zeros((len(study.pools), count))
-    np.maximum.at(per_machine, instance.pool_of, reads)
     fed = np.zeros(count)
-    for n, (site, rate) in enumerate(zip(study.sites, rates, strict=True)):
-        pools = np.unique(instance.pool_of[instance.site_of == n])
-        if rate is None:
-            continue
-        for k in range(count):
-            gib = _read_at_most(study, site, {int(q): per_machine[q, k] for q in pools if per_machine[q, k] > 0})
-            if np.isfinite(gib):
-                fed[k] = max(fed[k], gib / rate)
+    for engine in np.unique(instance.engine_start_seconds).tolist():
+        last = instance.engine_start_seconds >= engine
+        per_machine = np.zeros((len(study.pools), count))
+        np.maximum.at(per_machine, instance.pool_of[last], reads[last])
+        for n in np.flatnonzero(np.isfinite(rates)).tolist():
+            pools = np.unique(instance.pool_of[instance.site_of == n])
+            for k in range(count):
+                of_site = {int(q): per_machine[q, k] for q in pools if per_machine[q, k] > 0}
+                gib = _read_at_most(study, study.sites[n], of_site)
+                if 0 < gib < np.inf:
+                    fed[k] = max(fed[k], gib / rates[n] + engine)
     return fed
 
 

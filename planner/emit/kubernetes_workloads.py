@@ -18,6 +18,7 @@ from planner.emit.fleet import Fleet, Running, node_chips
 from planner.emit.kubernetes_options import HEALTH_PATH, IMAGE_NOT_SET, PORT, PREFIX, Settings
 from planner.emit.names import slug
 from planner.emit.taints import taints_of
+from planner.study.loading import load_seconds
 
 TPU_SLICE = {
     "v5litepod-8": ("tpu-v5-lite-podslice", "2x4"),
@@ -93,7 +94,7 @@ def workload_objects(fleet: Fleet, r: Running, given: Settings) -> list[dict[str
             "replicas": r.replicas,
             "selector": {"matchLabels": {f"{PREFIX}/replicas": fleet.running_name[r.id]}},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": rolling},
-            "progressDeadlineSeconds": max(600, grace_seconds(fleet, r) + math.ceil(3 * r.profile.load_seconds)),
+            "progressDeadlineSeconds": max(600, grace_seconds(fleet, r) + math.ceil(3 * _load_seconds(fleet, r))),
             "template": _template(fleet, r, given, nodes),
         },
     }
@@ -202,7 +203,7 @@ def _container(fleet: Fleet, r: Running, given: Settings, nodes: int, worker: bo
         made["volumeMounts"].append({"name": "scripts", "mountPath": SCRIPTS_PATH})
     made["ports"] = [{"name": "http", "containerPort": PORT}]
     made["lifecycle"] = {"preStop": _before_the_end(fleet, r, given)}
-    return made | _probes(r)
+    return made | _probes(fleet, r)
 
 
 def _variables(r: Running, given: Settings) -> list[dict[str, Any]]:
@@ -216,10 +217,15 @@ def _variables(r: Running, given: Settings) -> list[dict[str, Any]]:
     return made
 
 
-def _probes(r: Running) -> dict[str, Any]:
+def _load_seconds(fleet: Fleet, r: Running) -> float:
+    """How long its replicas take to start, as the study plans it [s]."""
+    return load_seconds(fleet.plan.study, r.profile)
+
+
+def _probes(fleet: Fleet, r: Running) -> dict[str, Any]:
     """Time to load twice over; then a busy replica is let answer late, and one that is silent for long starts anew."""
     check = {"httpGet": {"path": HEALTH_PATH, "port": PORT}}
-    tries = max(3, math.ceil(2 * r.profile.load_seconds / START_CHECK_SECONDS))
+    tries = max(3, math.ceil(2 * _load_seconds(fleet, r) / START_CHECK_SECONDS))
     busy = {**check, "periodSeconds": BUSY_CHECK_SECONDS, "timeoutSeconds": BUSY_ANSWER_SECONDS}
     return {
         "startupProbe": {**check, "periodSeconds": START_CHECK_SECONDS, "failureThreshold": tries},

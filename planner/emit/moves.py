@@ -52,7 +52,7 @@ def moves_of(of: Subject, f: str) -> dict[float, Moves]:
     Formula
         evicted = kept before - kept;  started = cold-started - cold-started before
         begin_by = deadline - push_seconds - the longer of load_seconds, and of what storage takes for all starts of
-        the site
+        the site and the engine after it
     """
     p, detected = of.problem, of.plan.study.detection_seconds
     push = p.detection_seconds - detected
@@ -71,7 +71,8 @@ def moves_of(of: Subject, f: str) -> dict[float, Moves]:
         for e in p.placements:
             evicted, new = kept[e] - kept_then[e], started_then.get(e, 0) - started.get(e, 0)
             if evicted or new:
-                loading = max(p.load_seconds[e], feeding.get(p.site_of[p.pool_of[e]], 0.0))
+                fed = feeding.get(p.site_of[p.pool_of[e]], 0.0)
+                loading = max(p.load_seconds[e], fed + p.engine_start_seconds[e] if fed else 0.0)
                 begin_by = max(detected, c - push - loading)
                 counts = kept[e] + started.get(e, 0), kept_then[e] + started_then.get(e, 0)
                 rows.append(Move(e, _folder(of, e), *counts, evicted + max(0, -new), max(0, new), round(begin_by, 3)))

@@ -51,8 +51,17 @@ class Chip(Sourced):
     ranks_per_chip: PositiveCount = Field(1, description="ranks that one chip is split into (NeuronCores)")
     precisions: tuple[Name, ...] = Field((), description="precisions to serve in, the preferred one first")
     stack: Name = Field("unknown", description="software it is served with")
-    start_seconds: NotNegative = Field(0.0, description="from start to ready besides loading weights [s]")
-    start_evidence: Name = Field("assumed", description="how that is known")
+
+
+class EngineStart(Sourced):
+    """How long an engine starts beside reading weights, by stack and kind of model."""
+
+    stack: Name = Field(description="software it is")
+    kind: Kind = Field(description="dense, or sparse: a mixture of experts")
+    start_seconds: NotNegative = Field(description="from start to ready, with compiled code from a cache [s]")
+    start_evidence: Name = Field(description="how that is known")
+    compile_seconds: NotNegative = Field(description="so much longer where nothing was compiled before [s]")
+    compile_evidence: Name = Field(description="how that is known: measured, published, estimated or assumed, then how")
 
 
 class Fit(Sourced):
@@ -97,6 +106,7 @@ class Estimator(Record):
     load_evidence: Name = Field("assumed", description="how that rate is known")
     bytes_per_parameter: dict[Name, Positive] = Field(description="by precision of the weights")
     chips: tuple[Chip, ...]
+    engine_starts: tuple[EngineStart, ...] = Field((), description="by stack and kind of model")
     fits: tuple[Fit, ...]
     measured_as: tuple[Alias, ...] = Field((), description="names of our models in tables of measured rows")
 
@@ -114,6 +124,14 @@ class Estimator(Record):
             fix = f"add its data sheet and a fit there; known: {listed(chips)}"
             raise _unknown("a chip of models/evidence/estimator.yaml", quoted(name) + near_miss(name, chips), fix)
         return chips[name]
+
+    def engine_start(self, stack: str, kind: Kind) -> EngineStart:
+        """How long an engine of a stack starts with a kind of model."""
+        for start in self.engine_starts:
+            if (start.stack, start.kind) == (stack, kind):
+                return start
+        fix = "add one to models/evidence/estimator.yaml"
+        raise _unknown(f"the start of an engine for {kind} models on {stack}", "none", fix)
 
     def fit(self, chip: str, kind: Kind) -> Fit:
         """The efficiencies that hold for a kind of model on a chip."""

@@ -8,31 +8,24 @@ from typing import Any, Literal
 from planner import __version__
 from planner.errors import NoPlan, SolverError
 from planner.interruption import interrupted
+from planner.plan.alternative import decided
 from planner.plan.decisions import (
     builds_of,
-    chosen_of,
     costs_usd,
     decisions_of,
     gap_fraction,
-    non_preemptible_of,
-    on_offers_of,
     problem_of,
     purchases_of,
-    reserves_of,
-    state_records,
     uncoverable,
     units_by_period,
     without_survival_goals,
 )
 from planner.plan.file import sealed, sha256
 from planner.plan.in_hand import Plan, in_hand
-from planner.problem.arrays import full
 from planner.problem.build import build
 from planner.problem.decisions import Decisions
 from planner.problem.failures import uncounted_at_most
 from planner.problem.problem import Problem
-from planner.problem.rules.index_sets import as_vectors
-from planner.problem.rules.register import rules_with_rows
 from planner.solve.search import Effort, Progress, Solution, is_proven
 from planner.solve.similar_plan import SimilarProblem
 from planner.solve.solve import solve
@@ -46,7 +39,6 @@ from planner.study.records.plan import (
     PlanFile,
     Proof,
     Purchase,
-    Replicas,
     ReSolved,
     WithoutGoals,
 )
@@ -111,6 +103,7 @@ def make_plan(
     if on_equal_terms is not None and on_equal_terms.cost_usd < without_goals.cost_usd:  # it has no goals, either
         cheaper = on_equal_terms.model_dump() | {"bound_usd": min(without_goals.bound_usd, on_equal_terms.cost_usd)}
         without_goals = WithoutGoals(**cheaper)
+    fields = decided(p, solution.decisions)
     return sealed(
         PlanFile(
             planner_version=__version__,
@@ -119,32 +112,13 @@ def make_plan(
             study_sha256=sha256(study.model_dump(mode="json", by_alias=True)),
             digest_sha256="unsealed",
             study=study,
-            purchases=orders,
-            builds=builds_of(p, solution.decisions),
-            replicas=tuple(
-                Replicas(
-                    placement=e,
-                    hour=h,
-                    replicas=int(n),
-                    non_preemptible=non_preemptible_of(p, solution.decisions, e, h),
-                    on_offers=on_offers_of(p, solution.decisions, e, h),
-                )
-                for (e, h), n in sorted(solution.decisions.replicas.items())
-                if n
-            ),
-            states=tuple(state_records(p, solution.decisions)),
-            reserves=reserves_of(p, solution.decisions),
-            chosen=chosen_of(solution.decisions),
-            costs_usd=costs_usd(p, solution.decisions),
+            **fields,
             uncoverable=tuple(uncoverable(study, p)),
             bottlenecks=bottlenecks(p, solution),
-            no_regret=no_regret_of(
-                study, orders, builds_of(p, solution.decisions), _to_end_at(effort, began), solver, progress
-            )
+            no_regret=no_regret_of(study, orders, fields["builds"], _to_end_at(effort, began), solver, progress)
             if no_regret and not interrupted()
             else (),
             drivers=solution.drivers,
-            rules=rules_with_rows(full(p), as_vectors(p, solution.decisions)),
             without_goals=without_goals,
             on_equal_terms=on_equal_terms,
             re_solved=re_solved,

@@ -32,6 +32,7 @@ from planner.problem.request_limits import request_limits_of
 from planner.problem.waiting import Waiting
 from planner.study.calendar import demand_by_hour, hours_of, spans
 from planner.study.dependencies import NORMAL, dependency_graph, profile_id
+from planner.study.loading import engine_start_seconds, load_seconds, storage_gib_per_second
 from planner.study.outage_costs import outage_usd_per_request
 from planner.study.places import listed
 from planner.study.records.study import Study
@@ -65,6 +66,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     every_edge = {(w, o, e) for w, o in flows for e in (*edges[w, o], *edges_in_failure[w, o])}
     serving = {e for _, _, e in every_edge}
     names = tuple(e for e in parts.placements if e in serving)
+    used = {parts.pool[e].site for e in names}
     request_limits = request_limits_of(study, graph, every_edge)
     taken = losses(parts, graph, failures, edges, edges_in_failure, request_limits)
     rescaled = rescaled_of(study, failures, taken)
@@ -122,7 +124,8 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
             e: 1 / (parts.machine[parts.pool[e].machine_type].accelerators // parts.profile[e].accelerators_per_replica)
             for e in names
         },
-        load_seconds={e: parts.profile[e].load_seconds for e in names},
+        load_seconds={e: load_seconds(study, parts.profile[e]) for e in names},
+        engine_start_seconds={e: engine_start_seconds(study, parts.profile[e]) for e in names},
         weights_gib={e: parts.profile[e].weights_gib for e in names},
         rollout_surge_fraction={e: parts.model[e].rollout_surge_fraction for e in names},
         pool_of={e: parts.pool[e].id for e in names} | {b: offers[b].pool for b in offers},
@@ -131,7 +134,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         profile_of={e: profile_id(parts.model[e].model, parts.profile[e].name) for e in names},
         model_of={e: parts.model[e].model for e in names},
         provider_of={q: parts.sites[pools[q].site].provider for q in pools},
-        load_gib_per_second={s.id: s.load_gib_per_second for s in study.sites if s.load_gib_per_second is not None},
+        load_gib_per_second={s: rate for s, rate in storage_gib_per_second(study).items() if s in used},
         usable_fraction={q: pools[q].usable_fraction for q in pools},
         spare_machines={q: pools[q].spare_machines for q in pools},
         maybe_unused={},
@@ -187,6 +190,11 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     )
     if findings := out_of_range(problem):
         raise InputError(findings)
+    return as_its_limits_say(problem)
+
+
+def as_its_limits_say(problem: Problem) -> Problem:
+    """The problem with what follows from how much there can be of everything: to be asked where a limit changed."""
     return replace(
         problem,
         few_large_units=_few_large_units(problem),

@@ -5,6 +5,7 @@ from collections import Counter
 from planner.errors import Finding
 from planner.problem.parts import Parts
 from planner.problem.problem import Problem
+from planner.study.loading import cached_fraction_in_failure
 from planner.study.memory import holds_in_memory
 from planner.study.records.inventory import MachineType, Site
 from planner.study.records.serving import ModelFacts, OperatingPoint, Profile
@@ -164,7 +165,7 @@ def replica_seconds_by_placement(parts: Parts, in_failure: bool) -> dict[tuple[s
     """(w, e) -> replica-seconds per request; in failures with caches as they are after a move."""
     seconds = {}
     for w in parts.workloads.values():
-        cached_fraction = w.cached_fraction_in_failure if in_failure else None
+        cached_fraction = cached_fraction_in_failure(parts.study.cold_starts, w) if in_failure else None
         for e in parts.placements:
             if parts.model[e].model == w.model:
                 for point in parts.profile[e].classes:

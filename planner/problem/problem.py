@@ -112,6 +112,22 @@ class Priced:
 
 
 @dataclass(frozen=True)
+class Measure:
+    """What is counted of a plan beside its cost: units of offers and build-outs, by the hour and by a weight.
+
+    Parameters
+    ----------
+    per_unit_hour : offer or build-out -> what one of its units counts for in an hour; others count nothing
+    usd_weight : where it is minimised, what a USD counts for beside it
+    most : what it may be at most, where cost is minimised under it; none: it is minimised itself
+    """
+
+    per_unit_hour: Mapping[str, float]
+    usd_weight: float = 0.0
+    most: float | None = None
+
+
+@dataclass(frozen=True)
 class Problem:
     """Everything that is given. Keys are ids; units are in the names; see the module for the index letters."""
 
@@ -160,6 +176,8 @@ class Problem:
     """the same with caches as they are after a move"""
     machines_per_replica: Mapping[str, float]
     load_seconds: Mapping[str, float]
+    engine_start_seconds: Mapping[str, float]
+    """e -> of load_seconds, what comes after its weights are read"""
     weights_gib: Mapping[str, float]
     rollout_surge_fraction: Mapping[str, float]
     pool_of: Mapping[str, str]
@@ -262,6 +280,8 @@ class Problem:
     """(w, o, h), (w, o) -> what any state (of the hour) may ask for at most, surges included: see `flow_size`"""
     waiting: Waiting | None = None
     """how far replicas may be filled by their number; none: as far as `utilisation_normal` and `_in_failure` say"""
+    measure: Measure | None = None
+    """what is minimised, or limited, beside cost: no part of a study, but of an alternative to a plan"""
 
     def may_start(self, b: str, t: str) -> bool:
         """Whether a unit of an offer can start in a period."""

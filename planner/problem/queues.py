@@ -7,6 +7,8 @@ from planner.problem.eligibility import Edges, most_wait_ms
 from planner.problem.parts import Parts
 from planner.problem.waiting import Queue, Waiting
 from planner.study.lengths import squared_variation
+from planner.study.loading import cached_fraction_in_failure
+from planner.study.records.policies import ColdStarts
 from planner.study.records.serving import Profile
 from planner.study.records.study import Study, Workload
 from planner.units import MS_PER_SECOND
@@ -62,7 +64,7 @@ def waiting_of(
         tier = parts.tiers[workload.tier]
         slot_seconds = profile.concurrency_limit * max(seconds[w, e] for seconds in several_seconds)
         service_seconds[e] = max(service_seconds.get(e, 0.0), slot_seconds)
-        variation = _variation(workload, profile, said.lengths_variation)
+        variation = _variation(workload, profile, parts.study.cold_starts, said.lengths_variation)
         met_seconds[e] = max(met_seconds.get(e, 0.0), slot_seconds * (1.0 + variation))
         round_trip_ms = parts.reach[o, parts.pool[e].site].round_trip_ms
         wait_seconds = min(most_wait_ms(tier, profile, round_trip_ms) / MS_PER_SECOND, ENDLESS_SECONDS)
@@ -76,14 +78,12 @@ def waiting_of(
     return Waiting(said, queues)
 
 
-def _variation(workload: Workload, profile: Profile, otherwise: float) -> float:
+def _variation(workload: Workload, profile: Profile, cold_starts: ColdStarts, otherwise: float) -> float:
     """Squared coefficient of variation of the time that a request keeps a slot, 1 at the least: as quantiles say.
 
     `otherwise` : where there are none. Of normal operation and failures, which differ in what is cached, the larger.
     """
     point = next(p for p in profile.classes if p.context_class == workload.context_class)
-    cached = [workload.cached_fraction]
-    if workload.cached_fraction_in_failure is not None:
-        cached.append(workload.cached_fraction_in_failure)
+    cached = (workload.cached_fraction, cached_fraction_in_failure(cold_starts, workload))
     of_quantiles = [squared_variation(workload, point, fraction) for fraction in cached]
     return max([otherwise if one is None else one for one in of_quantiles] + [1.0])

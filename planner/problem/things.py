@@ -6,6 +6,7 @@ Letters of shapes: P placements, Q pools, B offers and build-outs; what is of ev
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -33,6 +34,23 @@ class Kept:
         return kept
 
 
+@dataclass(frozen=True)
+class StorageFeed:
+    """What a site's storage must have read when its engines that start for so long, or longer, begin to.
+
+    Parameters
+    ----------
+    key : (site), or (site, which engines)
+    engine_start_seconds : how long before a deadline that is
+    placements : positions of those placements
+    """
+
+    key: Key
+    gib_per_second: float
+    engine_start_seconds: float
+    placements: Array
+
+
 class Things(Kept):
     """Placements, pools, offers and all that is said of them, by position."""
 
@@ -56,6 +74,7 @@ class Things(Kept):
         self.hourly = mask_of(p.hourly, (*p.offers, *p.build_outs))
         self.machines_per_replica = numbers_of(p.machines_per_replica, p.placements)
         self.load_seconds = numbers_of(p.load_seconds, p.placements)
+        self.engine_start_seconds = numbers_of(p.engine_start_seconds, p.placements)
         self.weights_gib = numbers_of(p.weights_gib, p.placements)
         self.rollout_surge_fraction = numbers_of(p.rollout_surge_fraction, p.placements)
         self.usable_fraction = numbers_of(p.usable_fraction, p.pools)
@@ -368,15 +387,21 @@ class Things(Kept):
         return [(int(n),) for n in self.drawn_upon]
 
     @cached_property
-    def storage_sites(self) -> list[Key]:
-        """Sites with a storage rate."""
-        return [(site,) for site in self.p.load_gib_per_second]
+    def fed_from_storage(self) -> Array:
+        """Placements at sites with a storage rate [P]."""
+        return np.array([self.p.site_of[self.p.pool_of[e]] in self.p.load_gib_per_second for e in self.p.placements])
 
     @cached_property
-    def storage_site_of_placement(self) -> Array:
-        """Position of a placement's site among those with a storage rate; else their number [P]."""
-        at = positions(list(self.p.load_gib_per_second))
-        return np.array([at.get(self.p.site_of[self.p.pool_of[e]], len(at)) for e in self.p.placements], dtype=int)
+    def storage_feeds(self) -> list[StorageFeed]:
+        """What storage must have read when the engines that start for so long, or longer, begin to: of each site."""
+        feeds = []
+        for site, rate in self.p.load_gib_per_second.items():
+            here = np.array([self.p.site_of[self.p.pool_of[e]] == site for e in self.p.placements])
+            for seconds in np.unique(self.engine_start_seconds[here]).tolist():
+                last = np.flatnonzero(here & (self.engine_start_seconds >= seconds))
+                key = (site, f"engines of {seconds:g} s") if seconds else (site,)
+                feeds.append(StorageFeed(key, rate, seconds, last))
+        return feeds
 
     # -------------------------------------------------------------- what follows from purchases, once
     @cached_property

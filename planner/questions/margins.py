@@ -231,7 +231,11 @@ def moved(plan: PlanFile, kind: Kind, figure: str, factor: float) -> tuple[PlanF
                 )
                 profile = profile.model_copy(update={"classes": slower})
             elif profile_id(model.model, profile.name) == figure:
-                profile = profile.model_copy(update={"load_seconds": profile.load_seconds * factor})
+                longer = {
+                    "load_seconds": profile.load_seconds * factor,
+                    "compile_seconds": profile.compile_seconds * factor,
+                }
+                profile = profile.model_copy(update=longer)
             profiles.append(profile)
         models.append(model.model_copy(update={"profiles": tuple(profiles)}))
     return plan.model_copy(update={"study": plan.study.model_copy(update={"models": tuple(models)})}), {}

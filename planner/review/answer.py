@@ -10,6 +10,7 @@ from planner.review.bottlenecks import bottlenecks_section
 from planner.review.changes import changes_section, held_today
 from planner.review.decision import deadlines_section, decision_section, uncoverable_section
 from planner.review.failures import failures_section
+from planner.review.first_minutes import first_minutes_lines
 from planner.review.fleet import fleet_section, over_time_section
 from planner.review.heat_map import heat_map_section
 from planner.review.lead_times import lead_times_section
@@ -236,10 +237,7 @@ def _out_of_scope(plan: Plan) -> Section:
         lines.append(
             "failures without failures_per_year and hours_to_repair cost nothing; several at once are not priced"
         )
-    if any(w.cached_fraction and w.cached_fraction_in_failure is None for w in study.workloads):
-        lines.append(
-            "caches are as warm after a move as before (cached_fraction_in_failure); moved sessions are not counted"
-        )
+    lines += first_minutes_lines(study)
     if any(failure.outage is not None for failure in p.failures.values()):
         lines.append(IN_STAGES)
     if not study.policies.counted:

@@ -14,6 +14,8 @@ from planner.questions.near_figures import round_trip_limits_ms
 from planner.review.report import Column, Section, percent, short_failure
 from planner.review.served import goal_text
 from planner.study.dependencies import Graph, expand, profile_id
+from planner.study.loading import load_seconds
+from planner.study.records.serving import Profile
 from planner.study.records.study import Goal, Study
 
 EVIDENCE = ("measured", "published", "proxy", "estimated", "assumed")
@@ -63,13 +65,22 @@ def known_figures(study: Study) -> Known:
                 stated = point.low_factor != 1 or point.high_factor != 1
                 error = f"× {point.low_factor:.2f} to {point.high_factor:.2f}" if stated else "not stated"
                 speed[g, point.context_class] = Figure("speed", name, point.evidence, error)
-            known = profile.load_evidence.partition(":")[0].strip()
-            evidence = known if known in EVIDENCE else "assumed"
-            load[g] = Figure("load time", f"{g}, {profile.load_seconds:g} s", evidence, "not stated")
+            load[g] = Figure(
+                "load time", f"{g}, {load_seconds(study, profile):g} s", _weakest(study, profile), "not stated"
+            )
             if profile.stack in qualified:
                 name = f"{model.model} on {profile.stack}"
                 stack[g] = Figure("stack", name, qualified[profile.stack], "works or not")
     return Known(speed, load, stack, {w.name: w.context_class for w in study.workloads})
+
+
+def _weakest(study: Study, profile: Profile) -> str:
+    """How the time to load is known: by the weakest of its parts; assumed where one does not say."""
+    parts = [profile.load_evidence]
+    if study.cold_starts.compile_caches == "cold":
+        parts.append(profile.compile_evidence or "")
+    known = [part.partition(":")[0].strip() for part in parts]
+    return max((one if one in EVIDENCE else "assumed" for one in known), key=EVIDENCE.index)
 
 
 def figures_of_edge(

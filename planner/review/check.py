@@ -11,6 +11,7 @@ from planner.problem.problem import Problem, fullest_hour
 from planner.review.assumptions import guarantees_section
 from planner.review.coverage import coverage_sections
 from planner.review.figures import number
+from planner.review.first_minutes import first_minutes_section
 from planner.review.report import (
     AT_RISK,
     BROKEN,
@@ -44,6 +45,7 @@ def check_study(study: Study, warnings: list[Finding], coverage: bool = False) -
         _goals(study, p, graph),
         _edges(study, p),
         _evidence(study),
+        first_minutes_section(study),
         Section("NOT OFFERED", not_offered or ("every offer may be bought",)),
     ]
     if (zones := zones_of_study_section(study)) is not None:

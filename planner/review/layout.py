@@ -67,8 +67,7 @@ def folded(cell: str, width: int) -> list[str]:
     if width_of(cell) <= width:
         return [cell]
     words = [word for word in cell.split(" ") if word]
-    begin = " " * min(len(cell) - len(cell.lstrip(" ")), width // 2)
-    going_on = f"{begin}  " if begin else ""
+    begin, going_on = cell[: len(cell) - len(cell.lstrip(" "))], " " * _indent_below(cell)
     lines, line = list[str](), begin
     for word in words:
         joined = f"{line} {word}" if line.strip(" ") else f"{line}{word}"
@@ -81,6 +80,12 @@ def folded(cell: str, width: int) -> list[str]:
         *full, line = _broken(word, width, line)
         lines += full
     return [*lines, line]
+
+
+def _indent_below(cell: str) -> int:
+    """How far in the second line of a cell begins: two columns more than its first, where that is indented."""
+    indent = len(cell) - len(cell.lstrip(" "))
+    return indent + 2 if indent else 0
 
 
 def _broken(word: str, width: int, begin: str) -> list[str]:
@@ -124,7 +129,7 @@ class TableColumn:
     @cached_property
     def least(self) -> int:
         """With every word whole that is not longer than LONGEST_WORD."""
-        cells = [len(cell) - len(cell.lstrip(" ")) + _longest_word(cell) for cell in dict.fromkeys(self.cells)]
+        cells = [_indent_below(cell) + _longest_word(cell) for cell in dict.fromkeys(self.cells)]
         return max(1, _longest_word(self.title), max(cells, default=0))
 
     def lines(self, width: int) -> np.ndarray:

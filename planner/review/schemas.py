@@ -42,6 +42,7 @@ RECORDS: Mapping[str, type[Record]] = {
     "outage": outages.Outage,
     "site": inventory.Site,
     "zone": inventory.Zone,
+    "storage": inventory.StorageRate,
     "round-trip": inventory.RoundTrip,
     "pool": inventory.Pool,
     "offer": inventory.Offer,

@@ -93,7 +93,8 @@ class _Compared:
 
     def _needs_no_more(self, o: str, e: str) -> bool:
         p = self.p
-        per_replica = (p.machines_per_replica, p.load_seconds, p.weights_gib, p.rollout_surge_fraction)
+        loads = (p.load_seconds, p.engine_start_seconds, p.weights_gib)
+        per_replica = (p.machines_per_replica, *loads, p.rollout_surge_fraction)
         no_more = all(of[o] <= of[e] for of in per_replica)
         return no_more and all(o not in share.placements or e in share.placements for share in p.shares)
 

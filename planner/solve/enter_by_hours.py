@@ -39,7 +39,8 @@ def two_of_each_period(p: Problem) -> tuple[list[int], Array]:
 def goes_by_hours(search: Search) -> bool:
     """Whether the linear program is solved hour by hour."""
     p = search.p
-    return len(p.hours) >= FEWEST_HOURS and not p.priced and isinstance(search.program.solver, KeptHiGHS)
+    by_itself = not p.priced and p.measure is None
+    return len(p.hours) >= FEWEST_HOURS and by_itself and isinstance(search.program.solver, KeptHiGHS)
 
 
 def enter_by_hours(

@@ -61,6 +61,10 @@ class Added:
             yield self.rows.key(i), position
 
 
+class Impossible(SolverError):
+    """A row that no decision meets: what is asked has no solution, whatever a solver says."""
+
+
 class Program(LinearProgram):
     """A linear or integer program whose rows come from rules.
 
@@ -267,7 +271,7 @@ def _check(rule: str, rows: Rows, gap: Array, which: Array) -> None:
         scale = np.maximum(scale, np.abs(as_expression(side).constant))
     if (which & (off > ARITHMETIC * scale)).any():
         i = int(np.argmax(which * off))
-        raise SolverError(f"{rule} {rows.key(i)}: no decision can make it {rows.sense}: off by {off[i]:g}")
+        raise Impossible(f"{rule} {rows.key(i)}: no decision can make it {rows.sense}: off by {off[i]:g}")
 
 
 def power_of_two(size: Array) -> Array:

@@ -7,7 +7,7 @@ from planner.problem.algebra import Array, Expr, Rows, spread
 from planner.problem.arrays import full
 from planner.problem.decisions import Decisions, Vectors, table
 from planner.problem.problem import Problem
-from planner.problem.rules.costs import cost_usd
+from planner.problem.rules.costs import minimised
 from planner.problem.rules.formulas import is_normal, machines_held_or_bought
 from planner.problem.rules.index_sets import INDEX_SETS
 from planner.problem.rules.register import PURCHASE_RULES
@@ -104,7 +104,7 @@ def purchases_once_more(p: Problem, x: Vectors, nodes: int = PURCHASES_NODES, se
     for h in p.hours:
         stands = machines_held_or_bought(a, again, h)
         program.add("machines stay", [Rows(a.pools, (h,), stands, ">=", needed[h])])
-    usd = cost_usd(a, again)
+    usd = minimised(a, again)
     program.minimise(usd)
     start = np.zeros(program.n)
     for name in BOUGHT:
@@ -112,7 +112,7 @@ def purchases_once_more(p: Problem, x: Vectors, nodes: int = PURCHASES_NODES, se
             start[vector.column] = np.asarray(getattr(x, name)[scope])[vector.row]
     program.solve_whole(PURCHASES_GAP, nodes, seconds, None, start)
     values = np.round(program.values)
-    if not len(values) or program.value_of(values) >= float(cost_usd(a, x)[0]):
+    if not len(values) or program.value_of(values) >= float(minimised(a, x)[0]):
         return x
     for name in BOUGHT:
         for scope, vector in getattr(again, name).items():

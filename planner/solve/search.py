@@ -16,7 +16,7 @@ from planner.errors import NoPlan
 from planner.problem.arrays import full, merged
 from planner.problem.decisions import Decisions, Vectors, names
 from planner.problem.problem import Problem
-from planner.problem.rules.costs import beside_states_usd, cost_usd, outage_column
+from planner.problem.rules.costs import beside_states_usd, minimised, outage_column
 from planner.problem.rules.formulas import survivors, units_active
 from planner.problem.rules.gateway_limits import without_weights
 from planner.problem.waiting import Of
@@ -168,7 +168,7 @@ class Search:
         start = reserve_program if self.has_reserves else start_program
         self.arrays_of = merged(p)
         self.program, self.x = start(p, self.new_solver())
-        self.objective = cost_usd(self.arrays_of(NORMAL), self.x)
+        self.objective = minimised(self.arrays_of(NORMAL), self.x)
         self.largest_cost = 1.0
         self.binding: list[str] = []
         self.dominance = Dominance(p)

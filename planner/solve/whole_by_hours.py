@@ -326,6 +326,6 @@ def _take(x: Vectors, of_hour: Vectors) -> None:
 
 def is_whole_by_hours(p: Problem) -> bool:
     """Whether whole numbers are looked for hour by hour."""
-    if p.priced or p.deferrable or p.budget_usd is not None or p.spend_years or p.least_units:
+    if p.priced or p.deferrable or p.budget_usd is not None or p.spend_years or p.least_units or p.measure:
         return False
     return not p.rescaled

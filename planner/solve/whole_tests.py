@@ -10,7 +10,7 @@ from planner.problem.algebra import Sparse
 from planner.problem.arrays import full, of_tests
 from planner.problem.decisions import Vectors, names, only
 from planner.problem.problem import State
-from planner.problem.rules.costs import cost_usd, outage_column, rank_outages
+from planner.problem.rules.costs import minimised, outage_column, rank_outages
 from planner.problem.waiting import Of
 from planner.solve.feasibility_subproblem import Replicas
 from planner.solve.integer_program import IntegerProgram
@@ -166,7 +166,7 @@ class WholeTests:
                 return None
         if self.p.priced:
             self._price(x, purchases, survived)
-        return TestedPlan(x, float(cost_usd(full(self.p), x)[0]), survived, values)
+        return TestedPlan(x, float(minimised(full(self.p), x)[0]), survived, values)
 
     @stage(TESTS_WHOLE)
     def _price(self, x: Vectors, purchases: Vectors, survived: Survived) -> None:

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import networkx as nx
 
 from planner.study.feeding import feed_seconds
+from planner.study.loading import load_seconds
 from planner.study.records.study import Failover, Goal, Needs, Study, kind_and_name, stack_and_version
 from planner.study.renewals import is_renewed
 from planner.units import SECONDS_PER_HOUR
@@ -272,6 +273,7 @@ def expand(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
             Failure(
                 " + ".join(combination) + out,
                 _together(dict.fromkeys(combination, 1.0), goal.in_maintenance),
+                surges=_with_retries(study),
                 failures_per_year=None if alone is None else alone.failures_per_year,
                 hours_to_repair=None if alone is None else alone.hours_to_repair,
             )
@@ -294,11 +296,12 @@ def stages_of(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
     stages: list[Failure] = []
     for hours in (0.0, *sorted(again)):
         remaining = {c: share for c, share in named.lost.items() if returns.get(c, math.inf) > hours}
+        lost = _together(remaining, named.in_maintenance, goal.in_maintenance)
         stage = Failure(
             f"failure:{named.name}{f' after {hours:g} h' if hours else ''}{out}",
-            _together(remaining, named.in_maintenance, goal.in_maintenance),
+            lost,
             named.surge_factor,
-            dict(named.surges),
+            _with_retries(study, named.surges) if lost else dict(named.surges),
             None,
             None if out else named.failures_per_year,
             None if out else named.hours_to_repair,
@@ -326,11 +329,11 @@ def _after(before: Failure, stage: Failure, seconds: float, study: Study, graph:
     stuck, were_stuck = cannot_start(graph, value), cannot_start(graph, known)
     pushed_again = failover_of(before, study, graph, known) == "rescale" != failover_of(stage, study, graph, value)
     placed, startable = placements(study), dict(before.startable_seconds)
-    load_seconds = feed_seconds(study, placed, known, value)
+    longest_seconds = feed_seconds(study, placed, known, value)
     for e, (m, p, _) in placed.items():
         node = f"placement:{e}"
         if value[node] > known[node]:
-            load_seconds = max(load_seconds, study.models[m].profiles[p].load_seconds)
+            longest_seconds = max(longest_seconds, load_seconds(study, study.models[m].profiles[p]))
         if value[node] > 0 and node not in stuck and (pushed_again or known[node] <= 0 or node in were_stuck):
             startable[e] = seconds
     obtainable = dict(before.obtainable_seconds)
@@ -340,7 +343,7 @@ def _after(before: Failure, stage: Failure, seconds: float, study: Study, graph:
         may, might = (of[node] > 0 and all(of[c] >= 1 for c in planes) for of in (value, known))
         if may and (pushed_again or not might):
             obtainable[pool.id] = seconds
-    begins = max(before.begins_seconds, seconds + load_seconds)
+    begins = max(before.begins_seconds, seconds + longest_seconds)
     return replace(stage, begins_seconds=begins, startable_seconds=startable, obtainable_seconds=obtainable)
 
 
@@ -370,11 +373,28 @@ def rated(study: Study, graph: Graph) -> list[Failure]:
     stages = [(stage, goal) for goal in goals for stage in stages_of(goal, study, graph)]
     named = [f for stage, goal in stages if _lasts(stage) for f in _on_each_placement(stage, goal, study, graph)]
     single = [
-        Failure(c.id, {c.id: 1.0}, failures_per_year=c.failures_per_year, hours_to_repair=c.hours_to_repair)
+        Failure(
+            c.id,
+            {c.id: 1.0},
+            surges=_with_retries(study),
+            failures_per_year=c.failures_per_year,
+            hours_to_repair=c.hours_to_repair,
+        )
         for c in study.components
         if c.id in graph
     ]
     return [f for f in (*named, *single) if f.hours_to_repair is not None]
+
+
+def _with_retries(study: Study, surges: Mapping[str, float] | None = None) -> dict[str, float]:
+    """Surges of a failure in which something is lost: clients of some tiers send again what was not answered."""
+    again = {tier.name: tier.retry_surge_fraction for tier in study.tiers if tier.retry_surge_fraction}
+    made = dict(surges or {})
+    for workload in study.workloads if again else ():
+        if workload.tier in again:
+            id = f"workload:{workload.name}"
+            made[id] = made.get(id, 1.0) * (1.0 + again[workload.tier])
+    return made
 
 
 def _together(*losses: Mapping[str, float]) -> dict[str, float]:

@@ -7,6 +7,7 @@ can stand there at the most, each with the profile that reads most. Where nothin
 import math
 from collections.abc import Mapping
 
+from planner.study.loading import engine_start_seconds, storage_gib_per_second
 from planner.study.records.inventory import Site
 from planner.study.records.study import Study
 
@@ -14,21 +15,24 @@ from planner.study.records.study import Study
 def feed_seconds(
     study: Study, placed: Mapping[str, tuple[int, int, int]], before: Mapping[str, float], after: Mapping[str, float]
 ) -> float:
-    """Longest time in which the storage of a site feeds all that may return to it [s]; 0: no limit that is known.
+    """Longest time from which on all that may return to a site can run [s]; 0: no limit that is known.
 
     Formula
-        max over sites: gib_returning[site] / load_gib_per_second[site]
+        max over sites and u: gib_returning[site, u] / rate[site] + u, where it reads anything
+            gib_returning[site, u]: of what starts its engine for u or longer, which is read first
 
     Parameters
     ----------
     placed : placement -> indices of (model, profile, pool)
     before, after : available fractions of components, before something works again and then
     """
-    longest = 0.0
-    for site, gib in gib_returning(study, placed, before, after).items():
-        rate = study.site_by_id[site].load_gib_per_second
-        if rate is not None and math.isfinite(gib):
-            longest = max(longest, gib / rate)
+    longest, rates = 0.0, storage_gib_per_second(study)
+    engine_seconds = {e: engine_start_seconds(study, study.models[m].profiles[p]) for e, (m, p, _) in placed.items()}
+    for u in sorted(set(engine_seconds.values())):
+        last = {e: indices for e, indices in placed.items() if engine_seconds[e] >= u}
+        for site, gib in gib_returning(study, last, before, after).items():
+            if 0 < gib < math.inf:
+                longest = max(longest, gib / rates[site] + u)
     return longest
 
 
@@ -37,10 +41,11 @@ def gib_returning(
 ) -> dict[str, float]:
     """Site with a storage rate -> weights read at the most when something works again [GiB]; may be infinite."""
     by_site: dict[str, dict[str, float]] = {}
+    rates = storage_gib_per_second(study)
     for e, (m, p, q) in placed.items():
         pool, profile = study.pools[q], study.models[m].profiles[p]
         returns = after[f"placement:{e}"] - before[f"placement:{e}"]
-        if returns > 0 and study.site_by_id[pool.site].load_gib_per_second is not None:
+        if returns > 0 and pool.site in rates:
             accelerators = study.machine_type_by_name[pool.machine_type].accelerators
             gib = returns * (accelerators // profile.accelerators_per_replica) * profile.weights_gib
             of_pools = by_site.setdefault(pool.site, {})

@@ -13,6 +13,7 @@ from planner.study.records.inventory import (
     Price,
     RoundTrip,
     Site,
+    StorageRate,
     Zone,
     offer_id,
     pools_of_zones,
@@ -34,6 +35,7 @@ from planner.study.records.study import (
 )
 from planner.study.renewals import is_renewed
 
+SITE_IDS = "provider/site"
 POOL_IDS = "provider/site/machine-type"
 OFFER_IDS = "provider/site/machine-type:offer"
 BUILT_IN = (
@@ -73,6 +75,7 @@ class Parts:
     zones: dict[str, Row[Zone]] = field(default_factory=dict)
     """once regions are split: those of which the pools are"""
     round_trips: dict[str, Row[RoundTrip]] = field(default_factory=dict)
+    storage: dict[str, Row[StorageRate]] = field(default_factory=dict)
     pools: dict[str, Row[Pool]] = field(default_factory=dict)
     offers: dict[str, Row[Offer]] = field(default_factory=dict)
     prices: dict[str, Row[Price]] = field(default_factory=dict)

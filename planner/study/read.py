@@ -36,7 +36,7 @@ from planner.study.places import (
     unique,
 )
 from planner.study.records.base import SCHEMA_VERSION, Name, Record
-from planner.study.records.inventory import MachineType, Offer, Pool, Price, RoundTrip, Site, Zone
+from planner.study.records.inventory import MachineType, Offer, Pool, Price, RoundTrip, Site, StorageRate, Zone
 from planner.study.records.renamed import STUDY, rename
 from planner.study.records.serving import ContextClass, Model
 from planner.study.records.study import (
@@ -178,7 +178,7 @@ def _ships(path: Path) -> bool:
 
 
 FOLDERS: dict[str, tuple[type[Any], ...]] = {
-    "inventories": (MachineType, Site, Zone, RoundTrip, Pool, Offer, Price),
+    "inventories": (MachineType, Site, Zone, StorageRate, RoundTrip, Pool, Offer, Price),
     "models": (ContextClass, Model),
 }
 """What comes from the folders that a study names."""
@@ -187,6 +187,7 @@ KEYS: dict[type[Any], Callable[[Any], str]] = {
     MachineType: lambda r: r.name,
     Site: lambda r: r.id,
     Zone: lambda r: f"{r.region_id} {r.pool}",
+    StorageRate: lambda r: r.sites,
     RoundTrip: lambda r: f"{r.from_region} to {r.to_region}",
     Pool: lambda r: r.id,
     Offer: lambda r: r.id,
@@ -365,6 +366,7 @@ def _read_inventory(folder: Path, at: str, parts: Parts, reading: Reading) -> No
         _merge(parts.machine_types, read_list(MachineType, folder / "machine_types.yaml", reading), reading),
         _merge(parts.sites, rows(Site, "sites.csv", [folder]), reading),
         _merge(parts.zones, rows(Zone, "zones.csv", [folder]), reading),
+        _merge(parts.storage, rows(StorageRate, "storage.csv", [folder]), reading),
         _merge(parts.round_trips, rows(RoundTrip, "round_trips.csv", [folder]), reading),
         _merge(parts.pools, rows(Pool, "pools.csv", providers), reading),
         _merge(parts.offers, rows(Offer, "offers.csv", providers), reading),

@@ -3,7 +3,7 @@
 from planner.study.calendar import NEGLIGIBLE_FRACTION
 from planner.study.latency import PROXY_KM, great_circle_km, origin_place, region_places
 from planner.study.parts import Parts
-from planner.study.places import Reading
+from planner.study.places import Reading, matches
 from planner.study.records.inventory import RoundTrip
 from planner.study.records.study import LEAST_REQUESTS_PER_SECOND, Demand, Study, StudyFile
 
@@ -48,6 +48,7 @@ def resolved(parts: Parts, demand: tuple[Demand, ...]) -> Study:
     regions = {region for row in round_trips for region in (row.from_region, row.to_region)}
     regions |= {origin.near for origin in parts.file.origins if origin.near is not None}
     used = {pool.site for pool in pools.values()}
+    places = used | {sites[id].region_id for id in used}
     offers = {id: row for id, (row, _) in sorted(parts.considered_offers.items())}
     models = []
     for model, _ in parts.used_models.values():
@@ -61,6 +62,9 @@ def resolved(parts: Parts, demand: tuple[Demand, ...]) -> Study:
         round_trips=round_trips,
         pools=tuple(pools.values()),
         zones=tuple(zone for _, (zone, _) in sorted(parts.zones.items())),
+        storage=tuple(
+            row for _, (row, _) in sorted(parts.storage.items()) if any(matches(id, [row.sites]) for id in places)
+        ),
         offers=tuple(offers.values()),
         prices=tuple(row for id, (row, _) in sorted(parts.prices.items()) if id in offers),
         context_classes=tuple(row for _, (row, _) in sorted(parts.context_classes.items())),

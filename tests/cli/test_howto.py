@@ -71,10 +71,13 @@ def test_the_pages_are_those_that_were_asked_for():
         "add-a-model",
         "add-a-provider",
         "ask-what-if",
+        "ask-why",
         "bring-your-fleet",
+        "choose-among-plans",
         "gate-a-plan",
         "plan-a-build-out",
         "take-tables-away",
+        "when-there-is-no-plan",
     ]
     assert [page.stem for page in PAGES] == asked
 

@@ -38,6 +38,7 @@ from planner.drill import drill_fleet, drill_plan, drill_state_claims
 from planner.errors import InputError
 from planner.study.records.inventory import Pool
 from planner.study.records.plan import PlanFile, Replicas
+from planner.study.records.policies import ColdStarts
 from planner.study.records.study import (
     Component,
     Demand,
@@ -104,7 +105,8 @@ def test_utilisation_and_burst() -> None:
 
 def test_cached_input_is_not_read_again() -> None:
     # 100 · (1 - 0.8) / 2000 + 50 / 1000 = 0.06 s: 3 replicas serve 50
-    s = study(holdings=hold(a=10, b=3), workloads=(workload(cached_fraction=0.8),))
+    warm = ColdStarts(prefix_caches="warm")
+    s = study(holdings=hold(a=10, b=3), workloads=(workload(cached_fraction=0.8),), cold_starts=warm)
     result = drill_plan(plan(s, {at("a"): 10, at("b"): 3}, chat(a=100)))
     assert served(result, A) == pytest.approx(0.5)
 

@@ -238,7 +238,7 @@ CLAIMS = {
     ),
     "loaded by storage that is slower": (
         lambda s: s(NO_A, 50.0).update(cold_started={B: 3}),
-        f"{NO_A} at 50 s: GiB loaded: b/y has 300, at most 200",
+        f"{NO_A} at 50 s: GiB loaded: b/y has 300, at most 175",
     ),
     "loaded without room before": (
         lambda s: (s(NO_A, 30.0).update(occupied={}), s(NO_A, 50.0).update(cold_started={B: 2})),

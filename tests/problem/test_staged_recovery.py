@@ -19,7 +19,7 @@ from planner.review.answer import review_plan
 from planner.solve.search import Effort, Infeasible
 from planner.solve.solve import solve
 from planner.study.dependencies import dependency_graph, rated
-from planner.study.records.inventory import Pool
+from planner.study.records.inventory import Pool, StorageRate
 from planner.study.records.study import (
     Claim,
     Component,
@@ -117,6 +117,9 @@ def test_what_returns_in_part_is_loaded_too_and_what_never_died_returns_at_once(
     assert stages(one, {"site:p/a": 2.0}, **login) == [(BEGIN, 0.0)]
 
 
+BY_INVENTORY = StorageRate(sites="p/*", load_gib_per_second=10.0, evidence="published", source="test", as_of="2025")
+
+
 @pytest.mark.parametrize(
     ("more", "begins"),
     [
@@ -125,6 +128,8 @@ def test_what_returns_in_part_is_loaded_too_and_what_never_died_returns_at_once(
         ({"policies": Policies(offers=("spot",))}, 1800.0 + 360.0),  # nothing can be had there: the longest load
         ({"lost": {"site:p/a": 0.6, "site:r/b": 1.0}}, 1800.0 + 480.0),  # six tenths of it return
         ({"power_kw": 30.0}, 1800.0 + 600.0),  # power for 30 machines
+        ({"engine_seconds": 40.0}, 1800.0 + 840.0),  # the engine starts when the last is read
+        ({"storage": (BY_INVENTORY,)}, 1800.0 + 400.0),  # what the inventory says of a site that says nothing
         (
             {"bought": [offer("p/a/m", 1), offer("r/b/m", 1), offer("r/c/m", 1)]},
             1800.0 + 360.0,
@@ -134,10 +139,11 @@ def test_what_returns_in_part_is_loaded_too_and_what_never_died_returns_at_once(
 def test_a_stage_counts_when_storage_has_fed_all_that_may_return(more: dict[str, Any], begins: float):
     """Planner and drill, each by its own arithmetic; a plan that is due just after it passes both."""
     power = more.get("power_kw")
-    changes = {name: value for name, value in more.items() if name not in ("power_kw", "lost")}
+    changes = {name: value for name, value in more.items() if name not in ("power_kw", "lost", "engine_seconds")}
     lost = more.get("lost", {"site:p/a": 1.0, "site:r/b": 1.0})
-    a = site("p/a").model_copy(update={"load_gib_per_second": 5.0, "power_kw": power})
-    reads = [profile("m", "cuda", 1, load_seconds=360.0, weights_gib=100.0)]
+    a = site("p/a").model_copy(update={"load_gib_per_second": None if "storage" in more else 5.0, "power_kw": power})
+    engine_seconds = more.get("engine_seconds", 0.0)
+    reads = [profile("m", "cuda", 1, load_seconds=360.0, weights_gib=100.0, engine_start_seconds=engine_seconds)]
     fields = {
         "sites": (a, site("r/b"), site("r/c")),
         "machine_types": (machine_type("m", power_kw=1.0),),

@@ -30,6 +30,7 @@ WORDS = (
     "holds",
     "what is not due may differ there, what is due must hold in both",
     "東京/データセンター",
+    "  speed gpt-oss-120b/nd-mi300x-mxfp4-tp1-128k long",
     "",
 )
 

@@ -347,6 +347,8 @@ def test_in_chromium_it_fits_is_readable_and_asks_for_nothing(browser, address, 
         looked.set_viewport_size({"width": width, "height": 900})
         count, low = looked.evaluate(LOW_CONTRAST)
         assert count > 100 and low == [], f"{width} px, {scheme}"
+        stays = looked.evaluate("Math.max(...[...document.querySelectorAll('tbody th')].map(th => th.offsetWidth))")
+        assert width > 360 or stays < 0.6 * width, "what names a row stays in view, and leaves room for the others"
         wide = looked.evaluate("document.documentElement.scrollWidth")
         assert wide <= width, f"{wide} px wide in a window of {width} px"
     assert said == [] and [url for url in asked if not url.startswith("data:")] == [address]

@@ -100,10 +100,18 @@ RICHER = [
 ]
 
 
+STORAGE = {
+    "inventory/storage.csv": """\
+sites,load_gib_per_second,evidence,source,as_of
+beta/*,20,published,a quota made up,2025
+"""
+}
+
+
 @pytest.fixture(scope="module")
 def planned(tmp_path_factory):
     """A small study with an order that binds for three years at a price known to a range, planned."""
-    path = write_study(tmp_path_factory.mktemp("study"), RICHER)
+    path = write_study(tmp_path_factory.mktemp("study"), RICHER, STORAGE)
     study, warnings = read_study(path)
     return make_plan(study, Effort()), warnings
 
@@ -118,10 +126,12 @@ READ = {
     "Goal.outage": "becomes a failure of the study when that is read: see test_outages_played",
     "Goal.where": "the same",
     "Horizon.hours": "a record: see test_periods",
+    "ColdStarts.prefix_caches": "counts where a workload says nothing of failures: see test_cold_starts",
     "Horizon.periods": "a record: see test_periods",
     "Horizon.quarters": "refused beside months that differ: see test_periods",
     "NamedFailure.answers_wrongly": "changes only together with hours_to_find_out: see test_wrong_answers",
     "NamedFailure.hours_to_new_weights": "changes only together with failover: see test_staged_recovery",
+    "Profile.compile_evidence": "said of starts that compile first: see test_cold_starts",
     "Offer.ended_minutes_early": "said of contracts that follow each other: see test_renewals",
     "Offer.weeks_after_days": "the same",
     "Quota.counts": "has no other word here: see test_contracts",

@@ -71,6 +71,7 @@ def read(study: Study) -> Tiny:
     shapes = {(w.mean_input_tokens, w.mean_output_tokens, w.cached_fraction, w.context_class) for w in study.workloads}
     assert len(shapes) == 1, "Hall's condition counts requests, so every request must take a replica's time alike"
     ((tokens_in, tokens_out, cached, _),) = shapes
+    assert not cached or study.cold_starts.prefix_caches == "warm"
     chips = {m.name: m.accelerators for m in study.machine_types}
     pools = tuple(sorted(study.pools, key=lambda q: q.id))
     places = []

@@ -12,7 +12,7 @@ from planner.problem.algebra import Key, Vector, pick, spread, total
 from planner.problem.arrays import Arrays
 from planner.problem.decisions import ONCE, Vectors
 from planner.problem.problem import Problem, State, flow_size
-from planner.problem.rules.formulas import machines_held_or_bought, units_usd_per_hour
+from planner.problem.rules.formulas import machines_held_or_bought, units_active, units_usd_per_hour
 from planner.problem.things import Things
 from planner.study.dependencies import NORMAL
 from planner.units import SECONDS_PER_HOUR
@@ -375,3 +375,27 @@ def cost_usd(a: Arrays, x: Vectors) -> Vector:
     for cost in COSTS:
         usd = usd + cost(a, x)
     return usd
+
+
+def measured(a: Arrays, x: Vectors) -> Vector:
+    """The measure of an alternative, where there is one.
+
+    Formula
+        Σ_b,h hours[h] · per_unit_hour[b] · units_active[b,h]
+    Units
+        of the measure: machine-hours, where a unit counts for its machines
+    """
+    count: Vector = np.zeros(1)
+    if a.p.measure is not None:
+        per_unit_hour = np.array([a.p.measure.per_unit_hour.get(b, 0.0) for (b,) in a.offers])
+        for h in a.p.hours:
+            count = count + a.p.hours_in[h] * total(per_unit_hour * units_active(a, x, h))
+    return count
+
+
+def minimised(a: Arrays, x: Vectors) -> Vector:
+    """What is minimised: all costs, or a measure with a little of them beside it."""
+    measure = a.p.measure
+    if measure is None or measure.most is not None:
+        return cost_usd(a, x)
+    return measured(a, x) + measure.usd_weight * cost_usd(a, x)

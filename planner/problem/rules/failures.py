@@ -165,28 +165,34 @@ def what_loads_occupies(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
 
 
 def storage_can_load_that_fast(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
-    """Storage feeds the weights of every cold start at a site since the failure was detected.
+    """Storage feeds the weights of every cold start at a site since the failure was detected, before its engine starts.
 
     Formula
-        Σ_e weights_gib[e] · cold_started[e,s]  ≤  load_gib_per_second[site] · (c − detection_seconds)
+        Σ_e weights_gib[e] · cold_started[e,s]  ≤  load_gib_per_second[site] · max(0, c − detection_seconds − u)
+            over the placements with engine_start_seconds[e] ≥ u, for each u that a placement of the site has
         cold_started[e,(h,f,d)]  ≤  cold_started[e,(h,f,c)]    for the deadline d before c: what was fed stays
     Units
         GiB; replicas
     Rows
-        (site, state) and (placement, state), for sites with a storage rate, in failures
+        (site, u, state) and (placement, state), for sites with a storage rate, in failures
     Marginal value
         what one GiB more by then would save [USD]: what faster storage is worth
+    Source
+        weights may be read in any order, those first of which the engine starts longest: then these rows suffice
     """
-    if is_normal(s) or not a.storage_sites:
+    if is_normal(s) or not a.storage_feeds:
         return
-    site, n = a.storage_site_of_placement, len(a.storage_sites)
     cold = spread(x.cold_started[s,], a.P)
-    read = pick(sum_by(a.weights_gib * cold, site, n + 1), np.arange(n))
-    seconds = max(0.0, s[2] - a.p.detection_seconds)
-    yield Rows(a.storage_sites, (s,), read, "<=", seconds * np.array(list(a.p.load_gib_per_second.values())))
+    feeds = a.storage_feeds
+    of = np.repeat(np.arange(len(feeds)), [len(feed.placements) for feed in feeds])
+    gib = pick(a.weights_gib * cold, np.concatenate([feed.placements for feed in feeds]))
+    read = sum_by(gib, of, len(feeds))
+    seconds = [max(0.0, s[2] - a.p.detection_seconds - feed.engine_start_seconds) for feed in feeds]
+    most = np.array(seconds) * np.array([feed.gib_per_second for feed in feeds])
+    yield Rows([feed.key for feed in feeds], (s,), read, "<=", most)
     if earlier := a.earlier(s):
         fed_before = x.cold_started[earlier[-1],]
-        yield Rows(a.placements, (s,), fed_before, "<=", cold).only(site < n)
+        yield Rows(a.placements, (s,), fed_before, "<=", cold).only(a.fed_from_storage)
 
 
 def what_is_obtained_is_counted(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:

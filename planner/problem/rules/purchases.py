@@ -12,6 +12,7 @@ from planner.problem.rules.costs import (
     cost_usd,
     dearest_of,
     dearest_usd,
+    measured,
     operation_usd_per_hour,
     outage_column,
     outage_size_usd,
@@ -102,19 +103,22 @@ def shares_hold(a: Arrays, x: Vectors) -> Iterator[Rows]:
 
 
 def budget_holds(a: Arrays, x: Vectors) -> Iterator[Rows]:
-    """No more is spent than the budget.
+    """No more is spent than the budget, nor counted of an alternative than its measure may be.
 
     Formula
-        Σ of all costs  ≤  budget
+        Σ of all costs  ≤  budget;  measure  ≤  most
     Units
-        USD over the horizon
+        USD over the horizon; of the measure
     Rows
-        one, where a budget is given
+        one, where a budget is given; one, where a measure is limited
     Marginal value
         what a larger budget would save [USD per USD]: nothing, unless it makes a plan possible
     """
     if a.p.budget_usd is not None:
         yield Rows([("budget",)], (), cost_usd(a, x), "<=", a.p.budget_usd, a.p.budget_usd or 1.0)
+    if a.p.measure is not None and a.p.measure.most is not None:
+        most = a.p.measure.most
+        yield Rows([("measure",)], (), measured(a, x), "<=", most, most or 1.0)
 
 
 def non_preemptible_replicas_stand_on_non_preemptible_machines(a: Arrays, x: Vectors) -> Iterator[Rows]:

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from planner.study.dependencies import availability, dependency_graph, placements, stages_of
 from planner.study.feeding import gib_returning
+from planner.study.loading import storage_gib_per_second
 from planner.study.parts import Parts
 from planner.study.places import Reading, listed
 from planner.study.records.study import Goal, Study
@@ -12,8 +13,7 @@ from planner.study.records.study import Goal, Study
 
 def check_feeding(study: Study, parts: Parts, reading: Reading) -> None:
     """Say where a stage is reckoned with as if storage fed any number of replicas at once."""
-    limited = any(site.load_gib_per_second is not None for site in study.sites)
-    if not limited or not any(failure.repaired for failure in study.failures):
+    if not storage_gib_per_second(study) or not any(failure.repaired for failure in study.failures):
         return
     graph, placed = dependency_graph(study), placements(study)
     for named, place in parts.failures:

@@ -3,6 +3,7 @@
 import itertools
 
 from planner.study.checks.components import check_component
+from planner.study.loading import cached_fraction_in_failure
 from planner.study.parts import BUILT_IN, Parts
 from planner.study.places import Place, Reading, quoted, unquoted
 from planner.study.records.inventory import MachineType, Pool, Site
@@ -91,7 +92,8 @@ def _check_repaired(f: NamedFailure, place: Place, reading: Reading) -> None:
 def _check_failures(parts: Parts, reading: Reading) -> None:
     """A named failure takes something, and somebody asks for it: a goal, or what an outage costs."""
     asked = {goal.failure for tier, _ in parts.tiers for goal in tier.survive}
-    cold = any(w.cached_fraction_in_failure is not None for w, _ in parts.workloads)
+    caches = [(w, cached_fraction_in_failure(parts.file.cold_starts, w)) for w, _ in parts.workloads]
+    cold = any(w.cached_fraction_in_failure is not None or in_failure < w.cached_fraction for w, in_failure in caches)
     rates = [(f.failures_per_year, f.hours_to_repair) for f, _ in parts.failures]
     rates += [(c.failures_per_year, c.hours_to_repair) for c, _ in parts.components]
     hours = sum((often or 0.0) * (lasts or 0.0) for often, lasts in rates)

@@ -1,6 +1,6 @@
 """What must hold within the inventory: sites, pools, offers, prices."""
 
-from planner.study.parts import POOL_IDS, Parts
+from planner.study.parts import POOL_IDS, SITE_IDS, Parts
 from planner.study.places import Reading, near_miss, quoted
 from planner.study.records.inventory import MachineType, Offer, Pool, Price, Site
 from planner.study.records.study import Holding
@@ -18,6 +18,10 @@ def _check_tables(parts: Parts, reading: Reading) -> None:
         reading.refer(place.at("site"), Site, "the id of a site (provider/site)", pool.site, parts.sites)
         what, types = "a machine type of the inventory", parts.machine_types
         reading.refer(place.at("machine_type"), MachineType, what, pool.machine_type, types)
+    sites = {id for site, _ in parts.sites.values() for id in (site.id, site.region_id)}
+    for rate, place in parts.storage.values():
+        what = "a site, or a pattern that matches sites"
+        reading.refer_pattern(place.at("sites"), Site, what, rate.sites, sites, SITE_IDS)
     for offer, place in parts.offers.values():
         if offer.pool not in parts.pools:
             fix = "add the pool to pools.csv, or correct site and machine type"

@@ -55,7 +55,8 @@ class Site(Sourced):
     labels: tuple[Name, ...] = Field((), description="free labels that workloads may ask for; in CSV split by ;")
     power_kw: Positive | None = Field(None, description="power for machines [kW]; none: no limit of ours")
     load_gib_per_second: Positive | None = Field(
-        None, description="rate at which storage feeds weights to the whole site [GiB/s]; none: no limit"
+        None,
+        description="rate at which storage feeds weights to the whole site [GiB/s]; none: that of storage.csv, if any",
     )
 
     @property
@@ -109,6 +110,16 @@ def pools_of_zones(zones: Iterable[Zone]) -> dict[str, tuple[str, ...]]:
     for zone in zones:
         pools.setdefault(zone.region_pool, []).append(zone.pool)
     return {id: tuple(sorted(of_zones)) for id, of_zones in sorted(pools.items())}
+
+
+class StorageRate(Sourced):
+    """What storage feeds at sites that state no rate of their own, as object storage by its quotas."""
+
+    sites: Name = Field(
+        description="ids or a pattern of sites, as in azure/*; of several that match the longest counts; a region that "
+        "is split into zones shares what it has evenly over them"
+    )
+    load_gib_per_second: Positive = Field(description="rate at which weights are fed to the whole site [GiB/s]")
 
 
 class RoundTrip(Sourced):

@@ -155,3 +155,23 @@ class Utilisation(Record):
                 if getattr(self, name) != type(self).model_fields[name].default:
                     raise Contradiction(f"{name} with basis: waiting", f"write basis: waiting, or leave {name} out")
         return self
+
+
+class ColdStarts(Record):
+    """What replicas find when they start, and requests that are moved to them."""
+
+    compile_caches: Literal["warm", "cold"] = Field(
+        "warm",
+        description="warm: compiled code lies beside the weights; cold: each start compiles anew, compile_seconds of "
+        "its profile longer",
+    )
+    storage_rates: Literal["inventory", "stated"] = Field(
+        "inventory",
+        description="of sites that state no load_gib_per_second: inventory: what storage.csv says of them; stated: no "
+        "limit",
+    )
+    prefix_caches: Literal["cold", "warm"] = Field(
+        "cold",
+        description="in failures, of workloads that state no cached_fraction_in_failure: cold: all input is read, as "
+        "another replica holds none of it; warm: cached_fraction of it is found, as in normal operation",
+    )

@@ -2,9 +2,20 @@
 
 from datetime import date
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from planner.study.records.base import Count, Fraction, Name, NotNegative, Positive, PositiveCount, Record, Sourced
+from planner.study.records.base import (
+    Contradiction,
+    Count,
+    Fraction,
+    Name,
+    NotNegative,
+    Positive,
+    PositiveCount,
+    Record,
+    Sourced,
+    unset,
+)
 
 MEMORY_FRACTION = 0.9
 """Share of the device memory that weights and cache may fill; the rest is for activations and fragments (assumed)."""
@@ -79,13 +90,36 @@ class Profile(Record):
     kv_bytes_per_value: Positive = Field(2.0, description="bytes of one key or value in the cache")
     context_limit_tokens: PositiveCount = Field(description="longest request that is configured [tokens]")
     concurrency_limit: PositiveCount = Field(description="requests in flight per replica at the operating point")
-    load_seconds: NotNegative = Field(description="from start to ready with the machine there [s]")
+    load_seconds: NotNegative = Field(
+        description="from start to ready with the machine there, compiled code from a cache [s]"
+    )
     load_evidence: Name = Field(
         "estimated",
         description="how the load time is known: measured, published, estimated or assumed, then `: how`",
     )
+    engine_start_seconds: NotNegative = Field(
+        0.0,
+        exclude_if=unset,
+        description="of load_seconds, what is not reading weights: kernels, graphs, warm-up [s]",
+    )
+    compile_seconds: NotNegative = Field(
+        0.0,
+        exclude_if=unset,
+        description="so much longer where nothing was compiled before: counted with `compile_caches: cold` [s]",
+    )
+    compile_evidence: Name | None = Field(
+        None, exclude_if=unset, description="how compile_seconds is known, as in load_evidence; none: not stated"
+    )
     features: tuple[Name, ...] = Field((), description="what it offers beyond plain serving (tools, vision)")
     classes: tuple[OperatingPoint, ...] = Field(min_length=1, description="context classes that are admitted")
+
+    @model_validator(mode="after")
+    def _starts_within_its_load(self) -> "Profile":
+        if self.engine_start_seconds > self.load_seconds:
+            expected = f"engine_start_seconds of at most load_seconds ({self.load_seconds:g}), whose part it is"
+            fix = "lower it, or leave it out: all of load_seconds then counts as reading weights"
+            raise Contradiction(f"{expected}, not {self.engine_start_seconds:g}", fix)
+        return self
 
 
 class Model(Record):

@@ -32,7 +32,18 @@ from planner.study.records.components import NamedFailure as NamedFailure
 from planner.study.records.components import Needs as Needs
 from planner.study.records.components import kind_and_name as kind_and_name
 from planner.study.records.components import stack_and_version as stack_and_version
-from planner.study.records.inventory import MachineType, Offer, Pool, Price, RoundTrip, Site, Zone, pools_of_zones
+from planner.study.records.inventory import (
+    MachineType,
+    Offer,
+    Pool,
+    Price,
+    RoundTrip,
+    Site,
+    StorageRate,
+    Zone,
+    pools_of_zones,
+)
+from planner.study.records.policies import ColdStarts as ColdStarts
 from planner.study.records.policies import Counted as Counted
 from planner.study.records.policies import Policies as Policies
 from planner.study.records.policies import Quota as Quota
@@ -215,6 +226,9 @@ class Tier(Record):
         "outage_usd_per_request; a part in proportion [USD/h]",
     )
     survive: tuple[Goal, ...] = Field((), description="survival goals")
+    retry_surge_fraction: float = Field(
+        0.0, ge=0, le=100, exclude_if=unset, description="requests that clients send again in any failure [of demand]"
+    )
     deferrable_hours: float = Field(
         0.0, ge=0, exclude_if=unset, description="how long work may wait [h]; from 24 on: served over a day's hours"
     )
@@ -263,7 +277,7 @@ class Workload(Record):
     )
     cached_fraction: Fraction = Field(0.0, description="share of input tokens found in the prefix cache")
     cached_fraction_in_failure: Fraction | None = Field(
-        None, description="the same in failures, where caches are cold after a move; none: as in normal operation"
+        None, description="the same in failures, where caches are cold after a move; none: as cold_starts says"
     )
     burst_factor: float = Field(1.0, ge=1, description="peak over the mean of the hour; raises capacity only")
     precisions: tuple[Name, ...] = Field((), description="precisions that are allowed; none named: all")
@@ -380,6 +394,11 @@ class _StudyCommon(Record):
         "resolve",
         description="resolve: new weights for each failure; rescale: gateways renormalise fixed ones over what is left",
     )
+    cold_starts: ColdStarts = Field(
+        ColdStarts(),
+        exclude_if=lambda value: value == ColdStarts(),
+        description="what replicas find when they start, and requests that are moved",
+    )
     utilisation: Utilisation = Field(Utilisation(), description="how far replicas may be filled")
     origins: tuple[Origin, ...] = Field(min_length=1, description="where requests enter")
     tiers: tuple[Tier, ...] = Field(min_length=1, description="classes of service")
@@ -448,6 +467,7 @@ class Study(_StudyCommon):
     round_trips: tuple[RoundTrip, ...]
     pools: tuple[Pool, ...]
     zones: tuple[Zone, ...] = Field((), exclude_if=unset)
+    storage: tuple[StorageRate, ...] = Field((), exclude_if=unset)
     offers: tuple[Offer, ...]
     prices: tuple[Price, ...]
     context_classes: tuple[ContextClass, ...]

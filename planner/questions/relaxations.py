@@ -1,0 +1,377 @@
+"""When there is no plan: the smallest sets of changes that restore one, each with what the plan costs then.
+
+What does: the linear program over all failures, with each thing relaxed as far as it goes (`smallest_sets`). How far:
+the least values with which it still does, one after the other. Then each set is planned in whole numbers.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from planner.interruption import interrupted
+from planner.plan.decisions import gap_fraction
+from planner.plan.explain import diagnose
+from planner.plan.plan import Case
+from planner.problem.build import build
+from planner.problem.eligibility import workloads_without_edge
+from planner.questions.patched import patched
+from planner.questions.planned import silent, solution_or_why_not
+from planner.questions.relaxable import KINDS, Kind, Relaxable, patch_of_values, relaxables, written
+from planner.questions.relaxed_study import NAME, Relaxed, RelaxedStudy, rough_effort
+from planner.questions.smallest_sets import MOST_IN_SET, smallest_sets
+from planner.solve.search import Effort, Progress
+from planner.study.records.study import Study
+
+ROUGH_GAP = 0.05
+MOST_PRICED = 2
+"""Sets of a kind that are planned, those first whose linear program is the cheapest."""
+MOST_SETS, MOST_TESTS = 4, 100
+"""Sets of a kind that are looked for, and linear programs that this may take."""
+TIMES_RAISED, TIMES_LOWERED = 4, 3
+"""How often values are raised, by four times as much each time, until whole numbers have a plan; then as far as they
+go."""
+LOOKING, PRICING = "looking for what restores a plan", "planning what restores one"
+NO_WHOLE_NUMBERS = "no plan in whole numbers, as far as these go"
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A set of changes that together restore a plan, while no part of it does.
+
+    Parameters
+    ----------
+    kinds : of its changes
+    changes : what changes, from what to what
+    sets : the same, as `--set` takes it
+    lp_usd : no plan with these changes costs less [USD over the horizon]
+    cost_usd, gap_fraction : of the plan; none: none is known, see `why_not`
+    more_usd, more_fraction : beyond the cheapest plan of all sets that drop nothing, where there is one
+    is_least : whether the linear program has no plan with a value that is tighter, the others as they are; else they
+        were raised until whole numbers had one
+    """
+
+    kinds: tuple[Kind, ...]
+    changes: tuple[str, ...]
+    sets: tuple[str, ...]
+    lp_usd: float
+    cost_usd: float | None = None
+    gap_fraction: float | None = None
+    more_usd: float | None = None
+    more_fraction: float | None = None
+    is_least: bool = True
+    drops: bool = False
+    """whether something is not asked for at all then: a share of nothing"""
+    why_not: str = ""
+
+
+@dataclass(frozen=True)
+class OfKind:
+    """What changes of one kind can do by themselves.
+
+    Parameters
+    ----------
+    things : how many of the study can be relaxed
+    restores : whether all of them together restore a plan
+    sets : smallest sets that came up
+    complete : whether these are all of them with up to `MOST_IN_SET` changes
+    """
+
+    kind: Kind
+    means: str
+    things: int
+    restores: bool
+    sets: int
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Relaxations:
+    """What restores a plan.
+
+    Parameters
+    ----------
+    has_plan : whether the study has one as it is: nothing was relaxed
+    restored : cheapest first
+    of_kinds : of each kind that the study has something of
+    restores : whether all changes together do
+    why_not : where they do not, what stands in the way then
+    is_stopped : whether it was interrupted: more may do
+    in_whole_numbers : whether the linear program has a solution as it is: whole numbers alone do not
+    """
+
+    study: Study
+    has_plan: bool
+    restored: tuple[Restored, ...] = ()
+    of_kinds: tuple[OfKind, ...] = ()
+    restores: bool = True
+    why_not: str = ""
+    is_stopped: bool = False
+    in_whole_numbers: bool = False
+    not_in_whole_numbers: int = 0
+    """sets with which the linear program has a solution, but whole numbers have none, as far as their changes go"""
+    unsure: tuple[str, ...] = ()
+    """what the solver could not find out: that is taken for no, so more may restore a plan"""
+
+
+def relaxations(
+    study: Study,
+    case: Case = "base",
+    progress: Progress = silent,
+    kinds: Sequence[Kind] = tuple(KINDS),
+    most_priced: int = MOST_PRICED,
+    gap: float = ROUGH_GAP,
+    is_priced: bool = True,
+) -> Relaxations:
+    """The smallest sets of changes that restore a plan, within each kind and, where no single change does, of several.
+
+    Parameters
+    ----------
+    kinds : of changes that are looked at; see KINDS
+    most_priced : sets of a kind that are planned
+    gap : end of each plan [fraction]
+    is_priced : whether they are planned at all: else costs are those of linear programs, which are bounds
+
+    Raises
+    ------
+    SolverError
+        when the solver gives neither a solution nor a proof
+    InputError
+        when no problem can be built of the study
+    """
+    p = build(study, case)
+    things = [thing for thing in relaxables(study, p) if thing.kind in kinds]
+    asking = RelaxedStudy(study, case, progress)
+    progress(LOOKING, None, "")
+    if not workloads_without_edge(p) and asking.lp_usd(()) is not None:
+        solution, why_not = solution_or_why_not(p, Effort(gap_fraction=gap), progress)
+        if solution is not None or why_not:
+            return Relaxations(study, solution is not None, why_not=why_not)
+        asking.in_whole_numbers, asking.lp_usd_of = True, {}
+    everything = _loosest(things)
+    if asking.lp_usd(everything) is None:
+        return Relaxations(
+            study, False, of_kinds=_none_of(things), restores=False, why_not=_why_not(asking, everything)
+        )
+    sets, of_kinds, restored = list[list[Relaxable]](), list[OfKind](), list[Restored]()
+    try:
+        for kind in dict.fromkeys(thing.kind for thing in things):
+            in_kind = [thing for thing in things if thing.kind == kind]
+            of_kind, those = _of_kind(kind, in_kind, asking)
+            of_kinds.append(of_kind)
+            sets += _cheapest(those, asking)[:most_priced]
+        sets += _cheapest(_mixed(things, sets, asking), asking)[:most_priced]
+        least = list[Relaxed]()
+        for n, one in enumerate(sets):
+            progress(LOOKING, n / len(sets), "how far")
+            least.append(_least(one, asking))
+            restored.append(_restored(least[-1], asking))
+        cheapest_first = sorted(range(len(restored)), key=lambda n: (restored[n].drops, restored[n].lp_usd, n))
+        for ended, n in enumerate(cheapest_first if is_priced else ()):
+            detail = f"{ended + 1} of {len(restored)}: {'; '.join(restored[n].changes)}"
+            progress(PRICING, ended / len(restored), detail)
+            restored[n] = _priced(sets[n], least[n], asking, gap)
+    except KeyboardInterrupt:
+        return Relaxations(study, False, _compared(restored), tuple(of_kinds), is_stopped=True)
+    kept = [row for row in restored if row.why_not != NO_WHOLE_NUMBERS]
+    return Relaxations(
+        study,
+        False,
+        _compared(kept),
+        tuple(of_kinds),
+        in_whole_numbers=asking.in_whole_numbers,
+        not_in_whole_numbers=len(restored) - len(kept),
+        unsure=tuple(asking.unsure),
+    )
+
+
+def _loosest(things: Iterable[Relaxable]) -> Relaxed:
+    return tuple((thing, thing.most) for thing in things)
+
+
+def _none_of(things: Sequence[Relaxable]) -> tuple[OfKind, ...]:
+    """Kinds of which nothing restores a plan."""
+    of_kind = {kind: [thing for thing in things if thing.kind == kind] for kind in KINDS}
+    return tuple(OfKind(kind, KINDS[kind], len(those), False, 0, True) for kind, those in of_kind.items() if those)
+
+
+def _why_not(asking: RelaxedStudy, everything: Relaxed) -> str:
+    """Why there is no plan with everything relaxed."""
+    study, findings = patched(asking.study, (patch_of_values(everything, NAME),), NAME)
+    if study is None:
+        return "\n".join(str(finding) for finding in findings if finding.level == "error")
+    return str(diagnose(study.model_copy(update={"study": asking.study.study}), asking.case, asking.progress))
+
+
+def _of_kind(kind: Kind, things: list[Relaxable], asking: RelaxedStudy) -> tuple[OfKind, list[list[Relaxable]]]:
+    """What one kind can do, and its smallest sets."""
+    asking.progress(LOOKING, None, KINDS[kind])
+    if asking.lp_usd(_loosest(things)) is None:
+        return OfKind(kind, KINDS[kind], len(things), False, 0, True), []
+    smallest = smallest_sets(len(things), _does(things, asking), MOST_SETS, MOST_IN_SET, MOST_TESTS)
+    sets = [[things[i] for i in sorted(one)] for one in smallest.sets]
+    return OfKind(kind, KINDS[kind], len(things), True, len(sets), smallest.complete), sets
+
+
+def _does(things: Sequence[Relaxable], asking: RelaxedStudy) -> Callable[[frozenset[int]], bool]:
+    """Whether some of these things, relaxed as far as they go, restore a plan."""
+    return lambda chosen: asking.lp_usd(_loosest(things[i] for i in sorted(chosen))) is not None
+
+
+def _mixed(things: list[Relaxable], sets: list[list[Relaxable]], asking: RelaxedStudy) -> list[list[Relaxable]]:
+    """Sets of several kinds that are no larger than the smallest of one kind; none where one change does by itself."""
+    smallest = min((len(one) for one in sets), default=MOST_IN_SET)
+    if smallest == 1:
+        return []
+    asking.progress(LOOKING, None, "of several kinds")
+    known = [frozenset(things.index(thing) for thing in one) for one in sets]
+    result = smallest_sets(len(things), _does(things, asking), MOST_SETS, smallest, MOST_TESTS, known)
+    mixed = [[things[i] for i in sorted(one)] for one in result.sets]
+    return [one for one in mixed if len({thing.kind for thing in one}) > 1]
+
+
+def _cheapest(sets: list[list[Relaxable]], asking: RelaxedStudy) -> list[list[Relaxable]]:
+    """Sets in the order of what the linear program costs with them, as far as they go; fewer changes first."""
+
+    def order(one: list[Relaxable]) -> tuple[int, float]:
+        usd = asking.lp_usd(_loosest(one))
+        return len(one), float("inf") if usd is None else round(usd, 2)
+
+    return sorted(sets, key=order)
+
+
+# ------------------------------------------------------------------ how far, and for how much
+def _least(things: list[Relaxable], asking: RelaxedStudy) -> Relaxed:
+    """The least values that still restore a plan: of the first with the others as far as they go, and so on.
+
+    Of limits that go up together those stay as they are that need not.
+    """
+    relaxed = dict(_loosest(things))
+    for thing in things:
+
+        def restores(n: int, thing: Relaxable = thing) -> bool:
+            return asking.lp_usd(tuple({**relaxed, thing: n}.items())) is not None
+
+        relaxed[thing] = _first(restores, thing.most)
+    for thing in things:
+        n, needed = relaxed.pop(thing), thing
+        for limit in thing.limits:
+            fewer = replace(needed, limits=tuple(one for one in needed.limits if one != limit))
+            if fewer.limits and asking.lp_usd(tuple({**relaxed, fewer: n}.items())) is not None:
+                needed = fewer
+        relaxed[needed] = n
+    return tuple(relaxed.items())
+
+
+def _first(restores: Callable[[int], bool], most: int) -> int:
+    """The least number from 1 on that restores, where `most` does and what is above one that does, does too."""
+    low, high = 0, 1
+    while high < most and not restores(high):
+        low, high = high, 2 * high
+    high = min(high, most)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if restores(middle):
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _restored(relaxed: Relaxed, asking: RelaxedStudy) -> Restored:
+    """A set with its values, not planned yet."""
+    patch = patch_of_values(relaxed, NAME)
+    kinds = tuple(kind for kind in KINDS if kind in {thing.kind for thing, _ in relaxed})
+    usd = asking.lp_usd(relaxed)
+    return Restored(
+        kinds,
+        tuple(thing.said(n) for thing, n in relaxed),
+        tuple(written(change.path, change.value) for change in patch.changes),
+        0.0 if usd is None else usd,
+        drops=any(thing.drops(n) for thing, n in relaxed),
+    )
+
+
+def _priced(things: list[Relaxable], least: Relaxed, asking: RelaxedStudy, gap: float) -> Restored:
+    """The set as planned; where whole numbers have no plan, with its values raised until they have.
+
+    They are raised by more and more steps; then fewer are tried, down to the last with which there was none.
+    """
+    reasons = list[str]()
+
+    def planned(relaxed: Relaxed) -> Restored | None:
+        p = asking.problem(relaxed)
+        if p is None:
+            return None
+        solution, why_not = solution_or_why_not(p, rough_effort(gap), silent, asking.hints)
+        if interrupted() and solution is None:
+            raise KeyboardInterrupt
+        reasons.append(why_not)
+        if solution is None:
+            return None
+        reached, is_least = gap_fraction(solution.cost_usd, solution.bound_usd), relaxed == least
+        row = _restored(relaxed, asking)
+        return replace(row, cost_usd=solution.cost_usd, gap_fraction=reached, is_least=is_least)
+
+    for relaxed in _within_its_cost(least, asking, gap):
+        if (row := planned(relaxed)) is not None:
+            return row
+    none_with = -1
+    for steps in (0, *(4**n for n in range(TIMES_RAISED))):
+        if (row := planned(_raised(least, steps))) is not None:
+            return _lowered(row, none_with, steps, lambda n: planned(_raised(least, n)))
+        none_with = steps
+    row = planned(_loosest(things))
+    why_not = next((reason for reason in reasons if reason), NO_WHOLE_NUMBERS)
+    return row if row is not None else replace(_restored(least, asking), why_not=why_not)
+
+
+def _lowered(row: Restored, low: int, high: int, planned: Callable[[int], Restored | None]) -> Restored:
+    """The set with its values raised by as few steps as a few more plans tell: by `low` there was none."""
+    for _ in range(TIMES_LOWERED):
+        if high - low <= 1:
+            break
+        middle = (low + high) // 2
+        fewer = planned(middle)
+        if fewer is None:
+            low = middle
+        else:
+            row, high = fewer, middle
+    return row
+
+
+def _within_its_cost(least: Relaxed, asking: RelaxedStudy, gap: float) -> list[Relaxed]:
+    """The values with a budget that is what a plan costs without one; none where no budget is among them.
+
+    A search for whole numbers within the least budget that parts of them need most often comes upon nothing.
+    """
+    budget = next((thing for thing, _ in least if thing.limits and thing.limits[0].of == "budget"), None)
+    p = asking.problem(tuple({**dict(least), budget: budget.most}.items())) if budget is not None else None
+    if p is None or budget is None:
+        return []
+    solution, _ = solution_or_why_not(p, rough_effort(gap), silent, asking.hints)
+    if solution is None:
+        return []
+    limit, at_least = budget.limits[0], dict(least)[budget]
+    steps = math.ceil(round((solution.cost_usd - limit.now) / limit.step, 6))
+    return [tuple({**dict(least), budget: max(at_least, steps)}.items())]
+
+
+def _raised(least: Relaxed, steps: int) -> Relaxed:
+    """Values so many steps above the least, no further than they go."""
+    return tuple((thing, min(thing.most, value + steps)) for thing, value in least)
+
+
+def _compared(restored: Iterable[Restored]) -> tuple[Restored, ...]:
+    """The sets, cheapest first, with what each costs beyond it; then those that drop something, or have no plan."""
+    order = sorted(restored, key=lambda row: (row.cost_usd is None, row.drops, row.cost_usd or row.lp_usd, row.changes))
+    least = next((row.cost_usd for row in order if row.cost_usd is not None), None)
+    if least is None:
+        return tuple(order)
+
+    def against(row: Restored) -> Restored:
+        if row.cost_usd is None:
+            return row
+        more = row.cost_usd - least
+        return replace(row, more_usd=more, more_fraction=more / least if least else 0.0)
+
+    return tuple(map(against, order))

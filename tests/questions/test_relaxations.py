@@ -1,0 +1,277 @@
+"""What restores a plan where there is none: worked by hand, against brute force, and asked again as a what-if."""
+
+import itertools
+import json
+import random
+
+import pytest
+from helpers import write_study
+from oracle import cheapest
+from studies import machine_type, model, offer, profile, random_study, site, workload
+from two_sites import call, two_sites
+
+import planner
+from planner.problem.build import build
+from planner.questions.patched import patched
+from planner.questions.patches import json_text, patch_of_text
+from planner.questions.planned import solution_or_why_not
+from planner.questions.relaxable import patch_of_values, relaxables, with_limits
+from planner.questions.relaxations import relaxations
+from planner.questions.smallest_sets import smallest_sets
+from planner.review.relaxations import review_relaxations
+from planner.review.render import render
+from planner.solve.search import Effort
+from planner.solve.solve import solve
+from planner.study.places import Reading
+from planner.study.records.policies import Policies, Quota
+from planner.study.records.study import Component, Dependency, Goal, Needs, Origin, Tier
+
+ONE_EACH = [offer("a/x/m", 2, most_units=1.0), offer("b/y/m", 3, most_units=1.0)]
+
+
+def by_kind(result):
+    return {" + ".join(row.kinds): row for row in result.restored}
+
+
+def changed_by(study, sets):
+    """The study with the changes, as `planner whatif STUDY --set ...` makes them."""
+    reading = Reading()
+    patches = [patch_of_text(text, reading) for text in sets]
+    made, findings = patched(study, tuple(patches), "asked again")
+    assert made is not None, [*reading.findings, *findings]
+    return made
+
+
+def asked_again(study, sets):
+    """What the study costs with the changes."""
+    return solve(build(changed_by(study, sets)), Effort(gap_fraction=0.0)).cost_usd
+
+
+# ------------------------------------------------------------------ smallest sets
+def test_smallest_sets_are_those_of_brute_force():
+    for seed in range(40):
+        g = random.Random(seed)
+        many = g.randint(3, 7)
+        enough = [frozenset(g.sample(range(many), g.randint(1, 3))) for _ in range(g.randint(1, 4))]
+
+        def does(chosen, enough=enough):
+            return any(one <= chosen for one in enough)
+
+        every = [frozenset(c) for n in range(many + 1) for c in itertools.combinations(range(many), n)]
+        minimal = {c for c in every if does(c) and not any(does(c - {i}) for i in c)}
+        result = smallest_sets(many, does, 99)
+        assert set(result.sets) == minimal and result.complete
+        assert [len(one) for one in result.sets] == sorted(len(one) for one in result.sets)
+
+
+def test_sets_that_are_known_are_not_asked_for_again():
+    result = smallest_sets(3, lambda chosen: len(chosen) >= 2, 9, known=[frozenset({0, 1})])
+    assert set(result.sets) == {frozenset({0, 2}), frozenset({1, 2})}
+
+
+def test_where_tests_run_out_one_set_comes_of_which_no_part_does():
+    result = smallest_sets(20, lambda chosen: {3, 7, 11} <= chosen, 9, most_tests=2)
+    assert result.sets == [frozenset({3, 7, 11})] and not result.complete and not result.is_smallest
+
+
+# ------------------------------------------------------------------ kinds of no plan, by hand
+def test_too_few_machines():
+    """One machine a site: 5 of 10 requests/s survive. One more at each, 2 x 2 + 2 x 3 = 10 USD, or half the goal, 5."""
+    study = two_sites(bought=ONE_EACH)
+    result = relaxations(study)
+    rows = by_kind(result)
+    assert not result.has_plan and set(rows) == {"capacity", "goal"}
+    assert rows["goal"].sets == ("tiers[t].survive[site].serve_fraction=0.5",)
+    assert rows["goal"].cost_usd == pytest.approx(5.0) and rows["goal"].is_least
+    assert rows["capacity"].sets == ("offers[a/x/m:on_demand].most_units=2", "offers[b/y/m:on_demand].most_units=2")
+    assert rows["capacity"].cost_usd == pytest.approx(10.0)
+    assert (rows["goal"].more_usd, rows["capacity"].more_usd) == (0.0, pytest.approx(5.0))
+    assert result.restored[0] is rows["goal"], "the cheapest comes first"
+    for row in result.restored:
+        assert asked_again(study, row.sets) == pytest.approx(row.cost_usd, rel=0.05)
+
+
+def test_a_quota_and_stock_go_up_together_and_only_what_is_needed():
+    quotas = (Quota(name="x", pools=("a/*",), most=1.0), Quota(name="all", pools=("*",), most=99.0))
+    bought = [offer("a/x/m", 2, most_units=1.0), offer("b/y/m", 3)]
+    study = two_sites(bought=bought, policies=Policies(quotas=quotas))
+    row = by_kind(relaxations(study, kinds=("capacity",)))["capacity"]
+    assert row.sets == ("offers[a/x/m:on_demand].most_units=2", "policies.quotas[x].most=2")
+
+
+def test_a_site_too_far():
+    """20 degrees further east, 1,428 km: 8.5 + 0.0154 x 1,428 = 30.5 ms, more than the 20 that are allowed."""
+    sites = (site("a/x", (50.0, 20.0)), site("b/y", (50.0, 20.0)))
+    tier = Tier(name="t", round_trip_ms=20.0, survive=(Goal(any="site", within_seconds=60.0),))
+    study = two_sites(sites=sites, tiers=(tier,))
+    result = relaxations(study)
+    rows = by_kind(result)
+    assert list(rows) == ["latency"] and rows["latency"].sets == ("tiers[t].round_trip_ms=31",)
+    assert asked_again(study, rows["latency"].sets) == pytest.approx(rows["latency"].cost_usd) == pytest.approx(10.0)
+
+
+def test_a_policy_excludes_every_site():
+    study = two_sites(workloads=(workload("w", jurisdictions=("EU",)),))
+    result = relaxations(study)
+    assert [row.sets for row in result.restored] == [("workloads[w].jurisdictions=[]",)]
+    assert result.restored[0].cost_usd == pytest.approx(10.0)
+
+
+def test_a_budget():
+    """10 USD of plan, 8 of budget: 25 steps of 1 % more; or a goal of a half, 2 + 3 USD."""
+    result = relaxations(two_sites(policies=Policies(budget_usd=8.0)))
+    rows = by_kind(result)
+    assert rows["budget"].sets == ("policies.budget_usd=10",) and rows["budget"].cost_usd == pytest.approx(10.0)
+    assert rows["goal"].cost_usd <= 8.0
+
+
+def test_a_deadline_before_replicas_are_loaded():
+    """Replicas take 100 s to load, 10 s until a failure is known; machines for them are there all the same."""
+    slow = (model("m", [profile("m", "cuda", 5, load_seconds=100.0)]),)
+    claims = two_sites(models=slow, bought=ONE_EACH)
+    rows = relaxations(claims, kinds=("goal",), most_priced=4).restored
+    assert rows and all(row.kinds == ("goal",) for row in rows)
+
+
+def test_several_at_once_need_several_changes():
+    """Too few machines and a budget of 8 USD: no single change but a lower goal, and both together."""
+    study = two_sites(bought=ONE_EACH, policies=Policies(budget_usd=8.0))
+    result = relaxations(study, kinds=("capacity", "budget"))
+    (row,) = result.restored
+    assert row.kinds == ("capacity", "budget") and len(row.changes) == 3
+    assert row.cost_usd == pytest.approx(10.0)
+    assert {kind.kind: kind.restores for kind in result.of_kinds} == {"capacity": False, "budget": False}
+
+
+def test_what_nothing_restores_says_so():
+    study = two_sites(workloads=(workload("w", model="another"),), models=())
+    result = relaxations(study)
+    assert not result.restores and "no placement of its model exists" in result.why_not
+    text = render(review_relaxations(result), "text")
+    assert "no relaxation restores one" in text
+
+
+def test_a_study_that_has_a_plan_needs_nothing():
+    result = planner.relaxations(two_sites(), kinds=["goal"])
+    assert result.has_plan and review_relaxations(result).good
+
+
+def test_names_that_would_be_read_otherwise_are_paths_by_number():
+    study = two_sites(bought=ONE_EACH, origins=(Origin(name="o", latitude=50.0, longitude=0.0),))
+    quotas = (Quota(name="of [a]", pools=("a/*",), most=1.0),)
+    study = study.model_copy(update={"policies": Policies(quotas=quotas)})
+    for thing in relaxables(study, build(study)):
+        made, findings = patched(study, (patch_of_values([(thing, 1)], "n"),), "n")
+        assert made is not None, (thing, findings)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_limits_in_the_problem_are_those_of_the_patched_study(n):
+    quotas = (Quota(name="x", pools=("a/*",), most=1.0),)
+    study = two_sites(bought=ONE_EACH, policies=Policies(quotas=quotas, budget_usd=8.0))
+    p = build(study)
+    for thing in relaxables(study, p):
+        if thing.limits:
+            made, _ = patched(study, (patch_of_values([(thing, n)], "n"),), "n")
+            there, here = build(made), with_limits(p, [(thing, n)])
+            assert (there.most_units, there.budget_usd) == (here.most_units, here.budget_usd)
+            assert [limit.most for limit in there.limits] == [limit.most for limit in here.limits]
+            assert there.few_large_units == here.few_large_units
+
+
+GOALS = (Goal(any="site", within_seconds=60.0),)
+GATEWAY = {
+    "components": (Component(name="gw", kind="gateway", most_requests_per_second=4.0),),
+    "dependencies": (Dependency(component="workload:w", needs=Needs(all_of=("gateway:gw",))),),
+}
+POWER = {
+    "machine_types": (machine_type("m", power_kw=10.0),),
+    "sites": (site("a/x", power_kw=10.0), site("b/y", (50.0, 1.0), power_kw=10.0)),
+}
+BY_THE_YEAR = {"term_months": 12.0}
+TERMS = [offer("a/x/m", 2, "commitment", **BY_THE_YEAR), offer("b/y/m", 2, "commitment", **BY_THE_YEAR)]
+UNQUALIFIED = model("m", [profile("m", "cuda", 5)]).model_copy(update={"qualifications": ()})
+QUALIFIED = {"stack": "cuda", "evidence": "assumed", "source": "relaxed: not qualified yet", "as_of": "2026-01-01"}
+
+
+@pytest.mark.parametrize(
+    ("parts", "kind", "sets", "usd"),
+    [
+        (GATEWAY, "capacity", ("components[gw].most_requests_per_second=10",), 10.0),
+        (POWER, "capacity", ("sites[a/x].power_kw=20", "sites[b/y].power_kw=20"), 10.0),
+        ({"bought": TERMS}, "policy", ("policies.terms_beyond_horizon=true",), 8.0),
+        ({"policies": Policies(offers=("spot",))}, "policy", ('policies.offers=["spot", "on_demand"]',), 10.0),
+        ({"models": (UNQUALIFIED,)}, "policy", (f"models[m].qualifications={json_text([QUALIFIED])}",), 10.0),
+        (
+            {"tiers": (Tier(name="t", first_token_ms=50.0, survive=GOALS),)},
+            "latency",
+            ("tiers[t].first_token_ms=100",),
+            10,
+        ),
+    ],
+    ids=("gateway", "power", "terms", "offers", "qualification", "first token"),
+)
+def test_each_kind_of_limit(parts, kind, sets, usd):
+    study = two_sites(**parts)
+    row = by_kind(relaxations(study, most_priced=1))[kind]
+    assert row.sets == sets and row.cost_usd == pytest.approx(usd)
+    assert asked_again(study, row.sets) == pytest.approx(usd)
+
+
+def test_to_ask_for_nothing_is_the_last_resort():
+    """Without any offer that may be bought: nothing at all is served, for nothing, or on demand is bought, 10 USD."""
+    first, last = relaxations(two_sites(policies=Policies(offers=("spot",)))).restored
+    assert first.kinds == ("policy",) and not first.drops and first.more_usd == 0.0
+    assert last.drops and last.cost_usd == 0.0 and "(dropped)" in last.changes[0]
+
+
+@pytest.mark.parametrize("seed", [55, 147, 183])
+def test_brute_force_says_the_same(seed):
+    """Every set has a plan, at its cost to within the gap, and no part of one has any."""
+    study = random_study(seed)
+    assert cheapest(study) is None
+    result = relaxations(study)
+    assert result.restored
+    for row in result.restored:
+        usd, _ = cheapest(changed_by(study, row.sets))
+        assert usd * (1 - 1e-9) <= row.cost_usd <= usd * 1.06
+        for i in range(len(row.sets)):
+            assert cheapest(changed_by(study, row.sets[:i] + row.sets[i + 1 :])) is None
+    assert (result.not_in_whole_numbers > 0) == (seed == 183)
+
+
+def test_an_interruption_keeps_what_is_done(monkeypatch):
+    """The second plan is interrupted: the first, of the least bound, stands with its cost, the other with its bound."""
+    calls = []
+
+    def once(*given):
+        calls.append(given)
+        if len(calls) > 1:
+            raise KeyboardInterrupt
+        return solution_or_why_not(*given)
+
+    monkeypatch.setattr("planner.questions.relaxations.solution_or_why_not", once)
+    result = relaxations(two_sites(bought=ONE_EACH))
+    first, second = result.restored
+    assert result.is_stopped and first.cost_usd == pytest.approx(5.0)
+    assert second.cost_usd is None and second.lp_usd == pytest.approx(10.0)
+    text = render(review_relaxations(result), "text")
+    assert "INTERRUPTED" in text and "from 10.00" in text
+
+
+# ------------------------------------------------------------------ the command line
+def test_plan_and_relax_say_the_same(tmp_path):
+    """The tiny study with a budget of 1,000 USD; what `plan` says of it, `relax` says, too."""
+    policies = {"budget_usd": 1000}
+    path = write_study(tmp_path / "study", policies=policies)
+    relaxed = call("relax", path, "--kind", "budget", "--quiet", "--format", "json")
+    assert relaxed.exit_code == 1, relaxed.output
+    (row,) = json.loads(relaxed.stdout)["sections"]["what restores a plan"]
+    assert row["kinds"] == ["budget"] and row["sets"][0].startswith("policies.budget_usd=")
+    assert call("relax", path, "--kind", "buget").exit_code == 2
+    short = call("plan", path, "--quiet", "--no-relax")
+    assert short.exit_code == 1 and "would help" in short.stderr and not short.stdout
+    planned = call("plan", path, "--quiet", "--format", "json")
+    data = json.loads(planned.stdout)
+    assert planned.exit_code == 1 and data["plan"] is None and "budget" in data["message"]
+    assert row["sets"] in [each["sets"] for each in data["sections"]["what restores a plan"]]
