@@ -34,6 +34,7 @@ from planner.review.served import HOLDS, SEVERITIES, GoalServed
 from planner.review.static import SEVERITIES as VERDICTS
 from planner.review.static import StaticOutcome
 from planner.review.trust import (
+    NOT_ASKED,
     Progress,
     is_within_its_error,
     lowest_factors,
@@ -68,11 +69,13 @@ class WorstFailure:
     hours_to_repair: float | None
 
 
-def brief_plan(plan: PlanFile | Plan, path: str | None = None, progress: Progress = silent) -> Report:
-    """The brief of a plan; `path` as of `brief_of`."""
+def brief_plan(
+    plan: PlanFile | Plan, path: str | None = None, progress: Progress = silent, with_margins: bool = True
+) -> Report:
+    """The brief of a plan; `path` as of `brief_of`, `with_margins` as of `review_plan`."""
     held = in_hand(plan)
     checked = audit(held, progress)
-    return brief_of(held, checked, review_audited(held, checked, progress=progress), path)
+    return brief_of(held, checked, review_audited(held, checked, False, progress, with_margins), path)
 
 
 def brief_of(plan: Plan, checked: Audit, review: Report, path: str | None = None) -> Report:
@@ -246,6 +249,8 @@ def _trust(plan: Plan, part: dict[str, Section]) -> Section:
 
 def _first_to_break(plan: Plan, trust: dict[str, Any]) -> Line:
     """The figure whose error breaks a goal first."""
+    if not trust["margins_asked"]:
+        return NOT_ASKED
     if trust["why_no_margins"]:
         return Judged(not_drilled(trust["why_no_margins"]), AT_RISK)
     for m in trust["margins"][:1]:

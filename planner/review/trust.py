@@ -33,9 +33,7 @@ AFTER = (
     "a plan at the lowest cost has little headroom: for more, plan with --demand high, a lower "
     "utilisation.in_failure, or higher goals",
 )
-NOT_ASKED = (
-    "first to break: not asked here, as it drills the plan again and again: planner review PLAN (text, md and json)"
-)
+NOT_ASKED = "first to break: not asked here, as it drills the plan again and again: planner review PLAN --margins"
 FIXED_WEIGHTS = "weights stay as they are, as gateways rescale them"
 
 
@@ -92,6 +90,7 @@ def trust_section(plan: Plan, progress: Progress = silent, with_margins: bool = 
         "speed_fraction": _fractions(by_speed),
         "round_trip_fraction": _fractions(by_round_trip),
         "price_fraction": _fractions(by_price),
+        "margins_asked": with_margins,
         "margins": first_to_break,
         "moves": [_move(m, lowest) for m in first_to_break],
         "why_no_margins": why_not,

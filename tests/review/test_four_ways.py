@@ -9,10 +9,13 @@ from buildouts import years
 from four_ways import captions, differences, four_ways, heads, numbers_that_stand_nowhere, sums_of
 from report_keys import plan_of_two_periods
 from studies import random_study
+from typer.testing import CliRunner
 
+from planner.cli.main import app
+from planner.plan.file import plan_text
 from planner.plan.in_hand import Plan
 from planner.plan.plan import make_plan
-from planner.review import tables
+from planner.review import tables, trust
 from planner.review.answer import review_plan
 from planner.review.brief import brief_plan
 from planner.solve.search import Effort
@@ -56,6 +59,19 @@ def test_numbers_below_pictures_are_those_of_their_rows_or_sums_of_them(written)
     for key, caption in captions(written[0][1]).items():
         data = [of_json[key], of_json["answer"], sums_of(of_json[key])]
         assert numbers_that_stand_nowhere([caption], data) == [], key
+
+
+def test_nothing_is_drilled_where_margins_are_not_asked_for(tmp_path, monkeypatch):
+    def refuse(*args, **more):
+        raise AssertionError("nothing is drilled again")
+
+    path = tmp_path / "plan.json"
+    path.write_text(plan_text(plan_of_two_periods(tmp_path / "study").file))
+    monkeypatch.setattr(trust, "margins", refuse)
+    for words in (["--full"], ["--brief"], ["--format", "json"], ["--all", "--format", "md"]):
+        result = CliRunner().invoke(app, ["review", str(path), "--no-margins", "--quiet", *words])
+        assert result.exit_code == 0, result.output
+        assert "planner review PLAN --margins" in " ".join(result.stdout.split()) or words[-1] == "json"
 
 
 # ------------------------------------------------------------------ what is noticed
