@@ -473,11 +473,13 @@ def gate(
     return review_gate(plan, Path(policy), base, today, all_rows, progress)
 
 
-def brief(plan: Plan | PlanFile, *, path: str | None = None, progress: Progress = _silent) -> Report:
-    """The review of a plan on one screen. `path`: of its file, for the commands that it ends with."""
+def brief(
+    plan: Plan | PlanFile, *, path: str | None = None, progress: Progress = _silent, with_margins: bool = True
+) -> Report:
+    """The review of a plan on one screen. `path`: of its file, for the commands that it ends with; else as `review`."""
     from planner.review.brief import brief_plan
 
-    return brief_plan(plan, path, progress)
+    return brief_plan(plan, path, progress, with_margins)
 
 
 def render(report: Report, format: Literal["text", "md", "json", "csv", "html"] = "text") -> str:

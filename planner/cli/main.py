@@ -43,6 +43,7 @@ from planner.cli.options import (
     DemandCase,
     Format,
     Gap,
+    Margins,
     Nodes,
     Out,
     PlanOut,
@@ -268,13 +269,14 @@ def _review(
     effort: Effort = Effort(),
     beside: "Plan | None" = None,
     more: "tuple[Section, ...]" = (),
+    margins: bool | None = None,
 ) -> int:
     """Deliver the review of a plan; `beside` is another plan to compare it with, `more` are sections that follow."""
     from planner import api
 
-    is_page = format_of(format, out) == Format.html
+    with_margins = format_of(format, out) != Format.html if margins is None else margins
     with stage(REVIEWING), progress(quiet, stage="reviewing") as advance:
-        report = api.review(made, all_rows=all_rows, progress=advance, with_margins=not is_page)
+        report = api.review(made, all_rows=all_rows, progress=advance, with_margins=with_margins)
     if beside is not None:
         from planner.review.beside import beside_sections
 
@@ -285,13 +287,20 @@ def _review(
 
 
 def _brief(
-    made: "Plan", format: Format, out: Path | None, file: Path | None, quiet: bool, effort: Effort = Effort()
+    made: "Plan",
+    format: Format,
+    out: Path | None,
+    file: Path | None,
+    quiet: bool,
+    effort: Effort = Effort(),
+    margins: bool | None = None,
 ) -> int:
     """The brief of a plan that is in a file; with the effort, where that was asked for."""
     from planner import api
 
     with stage(REVIEWING), progress(quiet, stage="reviewing") as advance:
-        report = api.brief(made, path=None if file is None else str(file), progress=advance)
+        path = None if file is None else str(file)
+        report = api.brief(made, path=path, progress=advance, with_margins=margins is not False)
     deliver(replace(report, sections=(*report.sections, *effort.sections(made))), format, out)
     return 0 if report.good else 1
 
@@ -317,6 +326,7 @@ def review(
     format: AsFormat = Format.text,
     out: Out = None,
     all: AllRows = False,
+    margins: Margins = None,
     quiet: Quiet = False,
 ) -> None:
     """Review a plan: the answer, what to order by when, who is served in each failure, and how far to trust it.
@@ -338,11 +348,11 @@ def review(
         with progress(quiet, stage="reading the plan"):
             made = plan_in(plan)
         if against_today:
-            raise SystemExit(_review_against_today(made, files or [], format, out, all, quiet))
+            raise SystemExit(_review_against_today(made, files or [], format, out, all, quiet, margins))
         beside = _other_plan(files) if files else None
         if brief:
-            raise SystemExit(_brief(made, format, out, plan, quiet))
-        raise SystemExit(_review(made, format, out, all, quiet, beside=beside))
+            raise SystemExit(_brief(made, format, out, plan, quiet, margins=margins))
+        raise SystemExit(_review(made, format, out, all, quiet, beside=beside, margins=margins))
 
 
 def _other_plan(files: list[Path]) -> "Plan":
@@ -363,7 +373,13 @@ def _other_plan(files: list[Path]) -> "Plan":
 
 
 def _review_against_today(
-    made: "Plan", files: list[Path], format: Format, out: Path | None, all_rows: bool, quiet: bool
+    made: "Plan",
+    files: list[Path],
+    format: Format,
+    out: Path | None,
+    all_rows: bool,
+    quiet: bool,
+    margins: bool | None,
 ) -> int:
     """The changes against what runs: a report of their own, on a page with the review."""
     from planner.emit.actual import read_actual
@@ -379,7 +395,7 @@ def _review_against_today(
     report = review_against_today(against, f"plan of {made.study.study}", all_rows, tell_if_edited(made))
     if format_of(format, out) == Format.html:
         more = tuple(replace(section, part="answer") for section in report.sections)
-        return max(_review(made, format, out, all_rows, quiet, more=more), 0 if report.good else 1)
+        return max(_review(made, format, out, all_rows, quiet, more=more, margins=margins), 0 if report.good else 1)
     deliver(report, format, out)
     return 0 if report.good else 1
 

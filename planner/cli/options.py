@@ -63,6 +63,15 @@ AsFormat = Annotated[
 ]
 AllRows = Annotated[bool, typer.Option("--all", help="every row of every table")]
 Brief = Annotated[bool | None, typer.Option("--brief/--full", help="one screen, or all of it", show_default=False)]
+Margins = Annotated[
+    bool | None,
+    typer.Option(
+        "--margins/--no-margins",
+        help="how far figures may move before a goal breaks, which drills the plan again and again: as a rule but on "
+        "a page",
+        show_default=False,
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
 
 Gap = Annotated[str, typer.Option(help="end when proven within this of the best plan, 1% or 0.01; smaller is slower")]

@@ -7,7 +7,7 @@ from planner.plan.audit import Audit, audit
 from planner.plan.in_hand import Plan, in_hand
 from planner.review.assumptions import assumptions_section
 from planner.review.bottlenecks import bottlenecks_section
-from planner.review.changes import changes_section
+from planner.review.changes import changes_section, held_today
 from planner.review.decision import deadlines_section, decision_section, uncoverable_section
 from planner.review.failures import failures_section
 from planner.review.first_minutes import first_minutes_lines
@@ -135,6 +135,8 @@ def _answer(plan: Plan, checked: Audit) -> Section:
     lines += [proof_line(plan), *rescaling_lines(plan.file), *redundancy_lines(plan.file)]
     data = {
         "audit_passed": checked.passed,
+        "rows_checked": checked.rows_checked,
+        "states_checked": checked.states_checked,
         "violations": checked.violations,
         "proof": proof,
         "costs_usd": plan.file.costs_usd,
@@ -142,7 +144,11 @@ def _answer(plan: Plan, checked: Audit) -> Section:
         "re_solved_usd": plan.file.re_solved.cost_usd if plan.file.re_solved is not None else None,
         "uncoverable": plan.file.uncoverable,
         "goals": _goals(plan),
+        "held_today": dict(zip(("machines", "pools"), held_today(plan), strict=True)),
+        "today": plan.study.today,
+        "months": plan.study.horizon.months,
         "cost_usd_per_month": cost_usd_per_month(plan),
+        "cost_usd_per_hour": cost_usd_per_hour(plan),
         "price_ends": ends,
     }
     return Section("ANSWER", tuple(lines), data=data, part="answer")
@@ -181,12 +187,18 @@ def cost_usd_per_month(plan: Plan) -> float:
     return plan.file.proof.cost_usd / plan.study.horizon.months
 
 
+def cost_usd_per_hour(plan: Plan) -> float:
+    """The cost of the plan, spread over the hours of its periods; none where these have none."""
+    hours = sum(plan.problem.hours_in[t] for t in plan.problem.periods)
+    return plan.file.proof.cost_usd / hours if hours else 0.0
+
+
 def _cost(plan: Plan) -> str:
-    cost_usd, hours = plan.file.proof.cost_usd, sum(plan.problem.hours_in[t] for t in plan.problem.periods)
+    cost_usd = plan.file.proof.cost_usd
     prices = "your" if plan.study.price_book else "list"
     return (
         f"cost {usd(cost_usd)} USD over {plan.study.horizon.months:g} months, "
-        f"{usd(cost_usd / hours if hours else 0.0)} USD/h, at {prices} prices; machines held already cost nothing here"
+        f"{usd(cost_usd_per_hour(plan))} USD/h, at {prices} prices; machines held already cost nothing here"
     )
 
 

@@ -2,7 +2,7 @@
 
 from planner.plan.in_hand import Plan
 from planner.review.figures import Figure
-from planner.review.report import Column, Section, usd
+from planner.review.report import Column, Section, as_data, usd
 from planner.study.records.plan import Bottleneck
 
 
@@ -11,7 +11,7 @@ def bottlenecks_section(plan: Plan) -> Section:
     proof, rows = plan.file.proof, plan.file.bottlenecks
     columns = (
         Column("limit"),
-        Column("more of it", lambda b: Figure(f"{b.step or 1.0:g} {b.unit}", b.step or 1.0, measured_in=b.unit)),
+        Column("more of it", lambda b: Figure(f"{_more(b):g} {b.unit}", _more(b), measured_in=b.unit)),
         Column("LP bound saves USD", _saved_at_most),
         Column(
             "planned again saves USD",
@@ -29,10 +29,17 @@ def bottlenecks_section(plan: Plan) -> Section:
     ]
     if any(b.step is None for b in rows):
         after.insert(1, "dual only: a shadow price for less than a machine: a direction, confirmed by nothing")
-    return Section("BOTTLENECKS (shadow prices)", (), columns, rows, tuple(after))
+    data = [{**as_data(b), "more": _more(b), "saves_at_most_usd": _saved_at_most(b).value} for b in rows]
+    return Section("BOTTLENECKS (shadow prices)", (), columns, rows, tuple(after), data)
 
 
-def _saved_at_most(b: Bottleneck) -> str:
+def _more(b: Bottleneck) -> float:
+    """How much more of a limit is asked about, by its unit."""
+    return b.step or 1.0
+
+
+def _saved_at_most(b: Bottleneck) -> Figure:
+    """What a step more saves by the relaxation; where no step is known, what the first bit more does, by the unit."""
     if b.step:
         return usd(b.marginal_usd * b.step)
     return Figure(f"{usd(b.marginal_usd)}, dual only", b.marginal_usd, "USD", note="dual only")

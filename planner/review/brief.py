@@ -11,6 +11,7 @@ from planner.problem.problem import Problem
 from planner.review.answer import cost_usd_per_month, proof_line, review_audited, verdict_lines
 from planner.review.assumptions import EVIDENCE, Assumption
 from planner.review.failures import LEAST_SHORT, FailureServed, tier_column
+from planner.review.figures import million_usd
 from planner.review.limits import rescaling_lines
 from planner.review.money import prices_text
 from planner.review.orders import OrderRow, due_text, late_severity
@@ -33,6 +34,7 @@ from planner.review.served import HOLDS, SEVERITIES, GoalServed
 from planner.review.static import SEVERITIES as VERDICTS
 from planner.review.static import StaticOutcome
 from planner.review.trust import (
+    NOT_ASKED,
     Progress,
     is_within_its_error,
     lowest_factors,
@@ -67,11 +69,13 @@ class WorstFailure:
     hours_to_repair: float | None
 
 
-def brief_plan(plan: PlanFile | Plan, path: str | None = None, progress: Progress = silent) -> Report:
-    """The brief of a plan; `path` as of `brief_of`."""
+def brief_plan(
+    plan: PlanFile | Plan, path: str | None = None, progress: Progress = silent, with_margins: bool = True
+) -> Report:
+    """The brief of a plan; `path` as of `brief_of`, `with_margins` as of `review_plan`."""
     held = in_hand(plan)
     checked = audit(held, progress)
-    return brief_of(held, checked, review_audited(held, checked, progress=progress), path)
+    return brief_of(held, checked, review_audited(held, checked, False, progress, with_margins), path)
 
 
 def brief_of(plan: Plan, checked: Audit, review: Report, path: str | None = None) -> Report:
@@ -92,7 +96,7 @@ def brief_of(plan: Plan, checked: Audit, review: Report, path: str | None = None
 def _answer(plan: Plan, checked: Audit, part: dict[str, Section]) -> Section:
     """Whether goals are held, what it costs, and how far that is from the least possible."""
     lines = verdict_lines(plan, checked, in_short=True)
-    goals: list[GoalServed] = part["SERVED"].data if "SERVED" in part else []
+    goals: Sequence[GoalServed] = part["SERVED"].rows if "SERVED" in part else ()
     short = [row for row in goals if row.verdict != HOLDS]
     for row in short[:MOST_GOALS]:
         lines.append(Judged(f"  {row.tier}: {row.goal}: {row.verdict}", SEVERITIES[row.verdict]))
@@ -120,7 +124,7 @@ def _order(plan: Plan, part: dict[str, Section]) -> Section:
         Column("order by", lambda o: due_text(o.order_by, o.days_late), severity=late_severity),
         Column("what", lambda o: f"{o.units:,} {called[o.offer]}"),
         Column("pool"),
-        Column("USD", lambda o: f"{o.usd / 1e6:,.2f} M"),
+        Column("USD", lambda o: million_usd(o.usd)),
     )
     lines = list(section.lines)
     late = [o for o in every if o.days_late]
@@ -238,12 +242,15 @@ def _trust(plan: Plan, part: dict[str, Section]) -> Section:
         line = f"{a.figure.evidence}: {figure}, {share} of {a.tier} at worst"
         lines.append(Judged(line, AT_RISK) if a.figure.weakness >= EVIDENCE.index("estimated") else line)
     known = (speed_text(trust["speed_share"]), prices_text(plan.cash))
-    data = {"margins": trust["margins"][:1], "key_assumptions": rows}
+    shares = {name: trust[name] for name in ("speed_fraction", "price_fraction")}
+    data = {"margins": trust["margins"][:1], "moves": trust["moves"][:1], **shares, "key_assumptions": rows}
     return Section("TRUST", (*lines, *known), data=data)
 
 
 def _first_to_break(plan: Plan, trust: dict[str, Any]) -> Line:
     """The figure whose error breaks a goal first."""
+    if not trust["margins_asked"]:
+        return NOT_ASKED
     if trust["why_no_margins"]:
         return Judged(not_drilled(trust["why_no_margins"]), AT_RISK)
     for m in trust["margins"][:1]:

@@ -88,10 +88,17 @@ def _ending(plan: Plan) -> Iterator[ChangeOfFleet]:
             yield ChangeOfFleet("remove", held.pool, "held", held.machines, 0, "machines", None, ends)
 
 
+def held_today(plan: Plan) -> tuple[int, int]:
+    """Machines that the study holds in its first period, and in how many pools."""
+    first = spans(plan.study)[0]
+    held = [row for row in plan.study.holdings if row.machines and touches(row.from_day, row.until, first)]
+    return sum(row.machines for row in held), len({row.pool for row in held})
+
+
 def changes_section(plan: Plan) -> Section:
     """CHANGES AGAINST TODAY: + ~ -, closing with one line that counts."""
-    rows, first = changes_of_fleet(plan), spans(plan.study)[0]
-    held = [row for row in plan.study.holdings if row.machines and touches(row.from_day, row.until, first)]
+    rows = changes_of_fleet(plan)
+    machines, pools = held_today(plan)
     counts = {action: sum(row.action == action for row in rows) for action in SIGN}
     columns = (
         Column("step", lambda row: f"{SIGN[row.action]} {row.action}"),
@@ -103,8 +110,7 @@ def changes_section(plan: Plan) -> Section:
         Column("detail"),
     )
     lines = (
-        f"held today, by the study: {sum(row.machines for row in held):,} machines in "
-        f"{len({row.pool for row in held})} pools; what is not named below stays as it is",
+        f"held today, by the study: {machines:,} machines in {pools} pools; what is not named below stays as it is",
     )
     closing = "Plan: {add} to add, {change} to change, {remove} to remove.".format(**counts)
     after = (

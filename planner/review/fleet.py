@@ -176,7 +176,7 @@ def over_time_section(plan: Plan) -> Section | None:
         (Column("pool", lambda row: row[0]), *map(column, p.periods)),
         rows,
         tuple(f"{h.machines} of {h.pool} held end on {h.until}" for h in ends),
-        data={"machines": machines},
+        data={"machines": machines, "totals": {name: of_period for name, (of_period, _) in totals.items()}},
         always=lambda row: row[0] in totals,
         total=next(row for row in rows if row[1] is total),
     )

@@ -8,7 +8,7 @@ from planner.plan.in_hand import Plan
 from planner.problem.money import capital_recovery_factor
 from planner.problem.rules.costs import COSTS
 from planner.review.figures import Figure, number
-from planner.review.report import Column, Section, percent, usd
+from planner.review.report import Column, Section, as_data, percent, usd
 from planner.units import MONTHS_PER_YEAR
 
 UNSURE = ("estimated", "assumed")
@@ -21,6 +21,7 @@ class Paid:
 
     period: str
     by_component: dict[str, float]
+    cash_usd: float
     annuity_usd: float
 
 
@@ -41,9 +42,9 @@ def money_section(plan: Plan) -> Section | None:
     rows, total = [], dict.fromkeys(components, 0.0)
     for t in plan.problem.periods:
         in_period = {name: paid.by_period[t].get(name, 0.0) for name in components}
-        rows.append(Paid(t, in_period, paid.annuity_by_period[t]))
+        rows.append(Paid(t, in_period, sum(in_period.values()), paid.annuity_by_period[t]))
         total = {name: total[name] + in_period[name] for name in components}
-    rows.append(Paid("all", total, sum(paid.annuity_by_period.values())))
+    rows.append(Paid("all", total, sum(total.values()), sum(paid.annuity_by_period.values())))
     cash_usd = sum(total.values())
     unit, written = _scale(cash_usd)
 
@@ -56,7 +57,7 @@ def money_section(plan: Plan) -> Section | None:
         (
             Column(unit, lambda row: row.period, spreadsheet_title="period"),
             *map(column, components),
-            Column("cash", lambda row: written(sum(row.by_component.values()))),
+            Column("cash", lambda row: written(row.cash_usd)),
             Column("annuity", lambda row: written(row.annuity_usd)),
         ),
         rows,
@@ -66,7 +67,7 @@ def money_section(plan: Plan) -> Section | None:
             "annuity: the same with each asset in equal payments over its life, from its first use on (ASSETS)",
             prices_text(paid),
         ),
-        data=paid,
+        data={**as_data(paid), "rows": rows},
         most=None,
         total=rows[-1],
     )

@@ -8,7 +8,7 @@ from planner.plan.in_hand import Plan
 from planner.plan.orders import Order, PhaseOrder, QuotaOrder
 from planner.problem.problem import Problem
 from planner.review.figures import Figure, million_usd, number
-from planner.review.report import BROKEN, MOST_ROWS, Column, Section, Several, Severity, short_failure, usd
+from planner.review.report import BROKEN, MOST_ROWS, Column, Section, Several, Severity, as_data, short_failure, usd
 from planner.study.calendar import spans
 from planner.study.records.study import Study
 from planner.units import DAYS_PER_MONTH, HOURS_PER_DAY
@@ -63,11 +63,13 @@ class OrderRow(Order):
 
     Parameters
     ----------
+    units_for_goals : of its units, those that the plan without survival goals has not then
     bound_until : its last day; None where that lies within the horizon
     beyond_horizon_usd : what is then still to be paid [USD]:
         USD per hour · hours per month · (term − horizon) [months]
     """
 
+    units_for_goals: int
     low_usd: float
     high_usd: float
     bound_until: date | None
@@ -80,7 +82,17 @@ def order_rows(plan: Plan) -> list[OrderRow]:
     for o in plan.orders:
         low, high = by_offer.get(_named(o, plan.problem), (o.usd, o.usd))
         until, beyond_usd = _beyond_horizon(plan.study, o)
-        rows.append(OrderRow(**vars(o), low_usd=low, high_usd=high, bound_until=until, beyond_horizon_usd=beyond_usd))
+        for_goals = o.units - o.units_without_goals
+        rows.append(
+            OrderRow(
+                **vars(o),
+                units_for_goals=for_goals,
+                low_usd=low,
+                high_usd=high,
+                bound_until=until,
+                beyond_horizon_usd=beyond_usd,
+            )
+        )
     return rows
 
 
@@ -179,7 +191,7 @@ def order_section(plan: Plan) -> Section:
         Column("from", lambda o: o.period, when=several),
         Column("order by", lambda o: due_text(o.order_by, o.days_late), severity=late_severity),
         Column("USD", lambda o: million_usd(o.usd), adds=True),
-        Column("for goals", lambda o: _of_all(o.units - o.units_without_goals, o.units)),
+        Column("for goals", lambda o: _of_all(o.units_for_goals, o.units)),
         Column("above all when lost", _paid_for),
         Column("no-regret", lambda o: _no_regret(o.no_regret_in, o.no_regret_units), when=bool(plan.file.no_regret)),
     )
@@ -261,10 +273,16 @@ def build_section(plan: Plan) -> Section | None:
         Column("part"),
         Column("order by", lambda o: due_text(o.order_by, o.days_late), severity=late_severity),
         Column("capital USD", lambda o: million_usd(o.usd), adds=True),
-        Column("for goals", lambda o: _of_all(o.modules - o.modules_without_goals, o.modules)),
+        Column("for goals", lambda o: _of_all(_for_goals(o), o.modules)),
         Column("no-regret", lambda o: _no_regret(o.no_regret_in, o.no_regret_modules), when=bool(plan.file.no_regret)),
     )
     if not rows:
         return Section("BUILD", ("nothing",), columns, after=tuple(lines))
     due = _why_due("first day of its period", "the part's lead time", plan, any(o.days_late for o in rows))
-    return Section("BUILD", (), columns, rows, (*lines, due), most=None)
+    data = [{**as_data(o), "modules_for_goals": _for_goals(o)} for o in rows]
+    return Section("BUILD", (), columns, rows, (*lines, due), data, most=None)
+
+
+def _for_goals(o: PhaseOrder) -> int:
+    """Of the modules of a part, those that the plan without survival goals has not by then."""
+    return o.modules - o.modules_without_goals

@@ -25,7 +25,7 @@ def redundancy_lines(plan: PlanFile) -> tuple[str, ...]:
         return (f"{against_it}; on equal terms: not known, this plan does not say (plan again)",)
     if equal.purchases == without.purchases and equal.builds == without.builds:
         return (f"{against_it}; on equal terms: that plan buys no more than this one of what counts in no failure",)
-    gap = percent(gap_fraction(equal.cost_usd, equal.bound_usd), 2)
+    gap = percent(_gap(equal), 2)
     return (
         f"redundancy costs {_extra(plan, equal)} on equal terms: against {usd(equal.cost_usd)} USD (gap {gap}), the "
         "cheapest plan without survival goals that buys no more than this one of what counts in no failure (spot)",
@@ -44,17 +44,30 @@ def redundancy_in_short(plan: PlanFile) -> str:
 
 
 def redundancy_data(plan: PlanFile) -> dict[str, Any]:
-    """The same figures [USD over the horizon]."""
-    equal = plan.on_equal_terms
+    """The same figures [USD over the horizon, fractions of what they are compared with]."""
+    without, equal = plan.without_goals, plan.on_equal_terms
     return {
-        "without_goals_usd": plan.without_goals.cost_usd,
-        "redundancy_usd": beyond_usd(plan, plan.without_goals),
+        "without_goals_usd": without.cost_usd,
+        "redundancy_usd": beyond_usd(plan, without),
+        "redundancy_fraction": _extra_fraction(plan, without),
         "on_equal_terms_usd": None if equal is None else equal.cost_usd,
+        "on_equal_terms_gap_fraction": None if equal is None else _gap(equal),
         "redundancy_on_equal_terms_usd": beyond_usd(plan, equal),
+        "redundancy_on_equal_terms_fraction": None if equal is None else _extra_fraction(plan, equal),
+        "not_on_equal_terms_usd": None if equal is None else equal.cost_usd - without.cost_usd,
     }
 
 
 def _extra(plan: PlanFile, other: WithoutGoals) -> str:
-    extra = plan.proof.cost_usd - other.cost_usd
-    share = f" (+{percent(extra / other.cost_usd)})" if other.cost_usd > 0 else ""
-    return f"{usd(extra)} USD{share}"
+    fraction = _extra_fraction(plan, other)
+    share = f" (+{percent(fraction)})" if fraction is not None else ""
+    return f"{usd(plan.proof.cost_usd - other.cost_usd)} USD{share}"
+
+
+def _extra_fraction(plan: PlanFile, other: WithoutGoals) -> float | None:
+    """What a plan costs beyond another, as a fraction of that; None where that costs nothing."""
+    return (plan.proof.cost_usd - other.cost_usd) / other.cost_usd if other.cost_usd > 0 else None
+
+
+def _gap(other: WithoutGoals) -> float:
+    return gap_fraction(other.cost_usd, other.bound_usd)

@@ -137,7 +137,7 @@ def served_section(plan: Plan) -> Section:
         Column("verdict", severity=lambda row: SEVERITIES[row.verdict]),
     )
     lines = (WORST_FLOW,) if has_worst else ()
-    return Section("SERVED", lines, columns, rows, data=goals, most=None, part="answer")
+    return Section("SERVED", lines, columns, rows, most=None, part="answer")
 
 
 def goal_served(plan: Plan, tier: str, goal: Goal) -> GoalServed:

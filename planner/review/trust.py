@@ -1,6 +1,7 @@
 """How far to trust a plan: how its figures are known, and how far they may move."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from planner.errors import InputError
 from planner.plan.cash import cash_by_evidence
@@ -32,9 +33,7 @@ AFTER = (
     "a plan at the lowest cost has little headroom: for more, plan with --demand high, a lower "
     "utilisation.in_failure, or higher goals",
 )
-NOT_ASKED = (
-    "first to break: not asked here, as it drills the plan again and again: planner review PLAN (text, md and json)"
-)
+NOT_ASKED = "first to break: not asked here, as it drills the plan again and again: planner review PLAN --margins"
 FIXED_WEIGHTS = "weights stay as they are, as gateways rescale them"
 
 
@@ -53,7 +52,7 @@ def trust_section(plan: Plan, progress: Progress = silent, with_margins: bool = 
     known = known_figures(study)
     traffic = [row for row in traffic_rows(plan) if row.requests_per_second]
     by_speed, by_round_trip = requests_by(traffic, _speed), requests_by(traffic, _round_trip)
-    lowest = lowest_factors(study)
+    by_price, lowest = cash_by_evidence(plan.cash), lowest_factors(study)
     first_to_break, why_not = _margins(plan, progress) if with_margins else ((), "")
     lines = [
         speed_text(by_speed),
@@ -87,11 +86,29 @@ def trust_section(plan: Plan, progress: Progress = silent, with_margins: bool = 
     data = {
         "speed_share": by_speed,
         "round_trip_share": by_round_trip,
-        "price_share": cash_by_evidence(plan.cash),
+        "price_share": by_price,
+        "speed_fraction": _fractions(by_speed),
+        "round_trip_fraction": _fractions(by_round_trip),
+        "price_fraction": _fractions(by_price),
+        "margins_asked": with_margins,
         "margins": first_to_break,
+        "moves": [_move(m, lowest) for m in first_to_break],
         "why_no_margins": why_not,
     }
     return Section("TRUST", tuple(lines), columns, first_to_break, after, data)
+
+
+def _move(m: Margin, lowest: Mapping[str, float]) -> dict[str, Any]:
+    """By which fractions a figure moves where all holds and where a goal breaks, and how far it may be off."""
+    low_factor = lowest[m.figure] if m.kind == "speed" else None
+    return {
+        "kind": m.kind,
+        "figure": m.figure,
+        "holds_fraction": abs(m.factor - 1),
+        "breaks_fraction": m.move_fraction,
+        "low_factor": low_factor,
+        "stated_error_fraction": None if low_factor is None else 1 - low_factor,
+    }
 
 
 def _times(factor: float, decimals: int) -> Figure:
@@ -145,9 +162,14 @@ def _shares(by_evidence: Mapping[str, float]) -> str:
     """Shares of a sum in percent, the largest first."""
     if not by_evidence:
         return "none"
+    largest_first = sorted(_fractions(by_evidence).items(), key=lambda part: (-part[1], part[0]))
+    return ", ".join(f"{percent(fraction)} {evidence}" for evidence, fraction in largest_first)
+
+
+def _fractions(by_evidence: Mapping[str, float]) -> dict[str, float]:
+    """Parts of a sum as fractions of it; none of nothing."""
     total = sum(by_evidence.values())
-    largest_first = sorted(by_evidence.items(), key=lambda part: (-part[1], part[0]))
-    return ", ".join(f"{percent(value / total)} {evidence}" for evidence, value in largest_first)
+    return {evidence: value / total for evidence, value in by_evidence.items()} if total else {}
 
 
 def _evidence(p: Problem, known: Known, m: Margin) -> str:

@@ -71,6 +71,16 @@ def test_at_80_columns_every_table_of_it_is_one(reviewed):
     assert "    762.09  41 llama-3.3-70b, 1 qwen3-32b" in fleet, "no count is apart from what it counts"
 
 
+def test_the_review_says_the_same_as_text_page_workbook_and_json(planned):
+    pytest.importorskip("xlsxwriter")
+    from four_ways import differences, four_ways
+
+    from planner.review.answer import review_plan
+
+    report = review_plan(read_plan(planned[0]), with_margins=False)
+    assert differences(report, four_ways(report)) == []
+
+
 def test_review_as_json_and_markdown(planned, tmp_path):
     data = json.loads(call("review", planned[0], "--format", "json").stdout)
     plan = read_plan(planned[0])

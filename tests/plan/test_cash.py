@@ -204,6 +204,8 @@ def test_money_in_a_review():
         here = sum(usd for name, usd in paid.by_period[row[0]].items() if name not in NO_CASH)
         assert float(row[-2].replace(",", "")) == pytest.approx(here, abs=1)
     data = json.loads(render(review_plan(plan), "json"))["sections"]["money"]
+    by_row = {row["period"]: row["cash_usd"] for row in data.pop("rows")}
+    assert by_row.pop("all") == pytest.approx(sum(by_row.values())) and list(by_row) == list(paid.by_period)
     assert data == json.loads(json.dumps(asdict(paid)))
 
 

@@ -17,10 +17,10 @@ ABOVE = 34.0
 KNEE_SECONDS = 30.0
 """The axis of time is straight far below it and logarithmic far above."""
 LOOKS = {
-    WARM: ("f5", 0, "warm: ran all along"),
-    RECLAIMED: ("f7", 1, "reclaimed: on machines back from others"),
-    COLD_START: ("f6", 2, "cold starts: loaded since, on machines that were there"),
-    LAUNCHED: ("f4", 3, "launched: loaded on machines obtained since"),
+    WARM: ("f5", 0, "warm", "ran all along"),
+    RECLAIMED: ("f7", 1, "reclaimed", "on machines back from others"),
+    COLD_START: ("f6", 2, "cold starts", "loaded since, on machines that were there"),
+    LAUNCHED: ("f4", 3, "launched", "loaded on machines obtained since"),
 }
 
 
@@ -83,7 +83,7 @@ def _draw(canvas: Canvas, rows: Sequence[AskedSlice]) -> None:
         return along(log1p(seconds / KNEE_SECONDS))
 
     used = [name for name in LOOKS if any(getattr(row, name) > 0 for row in rows)]
-    entries = [LOOKS[name] for name in used]
+    entries = [(look, hatch, f"{called}: {meaning}") for look, hatch, called, meaning in map(LOOKS.__getitem__, used)]
     if any(row.asked_fraction is not None for row in rows):
         entries.append(("due-key", 0, "dashed: what goals ask, from their deadline on"))
     y = canvas.key(1, entries, columns=1 if canvas.is_narrow else 2)
@@ -113,9 +113,9 @@ def _panel(canvas: Canvas, top: float, rows: Sequence[AskedSlice], end: float, x
     until = [row.seconds for row in rows[1:]] + [end]
     for row, ends in zip(rows, until, strict=True):
         base, x, width = 0.0, x_of(row.seconds), x_of(ends) - x_of(row.seconds)
-        for name, (look, hatch, words) in LOOKS.items():
+        for name, (look, hatch, called, _) in LOOKS.items():
             share = getattr(row, name)
-            tip = f"{row.tier} from {time_text(row)} on: {percent(share)} {words.partition(':')[0]}"
+            tip = f"{row.tier} from {time_text(row)} on: {percent(share)} {called}"
             canvas.rect(x, y_of(base + share), width, y_of(base) - y_of(base + share), f"{look} area", tip, hatch)
             base += share
             if share > 0 and width > 0:
