@@ -32,7 +32,7 @@ def states_lengths(workload: Workload) -> bool:
 
 @lru_cache(maxsize=4096)
 def tokens_in_flight(workload: Workload, reading: float, writing: float, in_flight: int) -> float:
-    """Tokens in the cache by request in flight, when so many are: no more in 99 of 100 instants, nor less than of means.
+    """Tokens in the cache by request in flight, of so many: no more in 99 of 100 instants, nor less than of means.
 
     Parameters
     ----------
