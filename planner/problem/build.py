@@ -199,7 +199,10 @@ def _at_most(p: Problem) -> Waiting | None:
     """How requests wait, with a utilisation that no plan exceeds: that of all replicas that a pool can ever use."""
     if p.waiting is None:
         return None
-    most = {e: most_machines(p, p.pool_of[e]) / p.machines_per_replica[e] for e in p.placements}
+    for in_failure in (False, True):  # all at once: what one replica carries is asked for each below
+        p.waiting.largest(in_failure, p.placements, [1.0] * len(p.placements))
+    machines = {q: most_machines(p, q) for q in p.pools}
+    most = {e: machines[p.pool_of[e]] / p.machines_per_replica[e] for e in p.placements}
     replicas = {(e, in_failure): n for e, n in most.items() for in_failure in (False, True)}
     return p.waiting.by_replicas(replicas)
 
