@@ -26,7 +26,7 @@ from planner.problem.failures import counted_of, deadlines_of, failures_of, loss
 from planner.problem.magnitudes import out_of_range, sizes
 from planner.problem.money import discount_factor
 from planner.problem.parts import parts_of
-from planner.problem.problem import FEW_UNITS, HOURLY, Problem, most_machines
+from planner.problem.problem import FEW_UNITS, HOURLY, Problem, machines_within_limits, most_machines
 from planner.problem.queues import not_yet_by_waiting, waiting_of
 from planner.problem.request_limits import request_limits_of
 from planner.problem.waiting import Waiting
@@ -201,7 +201,7 @@ def _at_most(p: Problem) -> Waiting | None:
         return None
     for in_failure in (False, True):  # all at once: what one replica carries is asked for each below
         p.waiting.largest(in_failure, p.placements, [1.0] * len(p.placements))
-    machines = {q: most_machines(p, q) for q in p.pools}
+    machines = {q: min(most_machines(p, q), machines_within_limits(p, q)) for q in p.pools}
     most = {e: machines[p.pool_of[e]] / p.machines_per_replica[e] for e in p.placements}
     replicas = {(e, in_failure): n for e, n in most.items() for in_failure in (False, True)}
     return p.waiting.by_replicas(replicas)

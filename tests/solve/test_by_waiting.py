@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from failing import asked, units
+from failing import asked, goal, units
 from studies import beset_study, model, offer, profile, random_study
 
 from planner.drill import drill_plan, drill_state_claims
@@ -26,8 +26,8 @@ from planner.problem.waiting import Queue, Waiting
 from planner.review.waiting import waiting_section
 from planner.solve.search import Effort
 from planner.study.dependencies import NORMAL
-from planner.study.records.policies import Utilisation
-from planner.study.records.study import Horizon, Hour, Study
+from planner.study.records.policies import Policies, Quota, Utilisation
+from planner.study.records.study import Horizon, Hour, NamedFailure, Study
 
 EFFORT = Effort(gap_fraction=0.05, most_nodes=50)
 BY_WAITING = Utilisation(basis="waiting")
@@ -94,7 +94,44 @@ def test_a_plan_has_no_more_than_brute_force_needs_and_the_bound_is_below(reques
     assert needed > requests + 1
     assert needed <= units(plan)["p/a"] <= needed + 1
     assert plan.proof.bound_usd <= needed
+    # no more is reckoned with than carry all that may be served there
+    assert plan.proof.bound_usd == pytest.approx(requests / p.waiting.largest(False, [e], [needed])[0])
     assert plan.proof.status == "gap"
+
+
+@pytest.mark.parametrize("requests, fraction, surge", [(4, 0.75, 1.0), (7, 0.3, 1.5)])
+def test_of_two_pools_of_which_one_is_lost_a_plan_costs_what_brute_force_finds(
+    requests: int, fraction: float, surge: float
+) -> None:
+    lost = NamedFailure(name="f", lost={"site:p/a": 1.0}, surge_factor=surge)
+    bought = [offer("p/a/m", 1, most_units=16.0), offer("r/b/m", 1.3, most_units=16.0)]
+    s = asked(bought=bought, demand={("w", "o"): requests}, failures=(lost,), tiers=goal(fraction=fraction))
+    s = by_waiting(s, 1500.0)
+    p, plan = build(s), make_plan(s, Effort(gap_fraction=0.0, most_nodes=1000))
+    waiting, counts, of_pool = p.waiting, list(range(17)), {p.pool_of[e]: e for e in p.placements}
+    assert waiting is not None
+    a, b = (waiting.largest(False, [of_pool[q]] * 17, counts) * counts for q in ("p/a/m", "r/b/m"))
+    b_alone = waiting.largest(True, [of_pool["r/b/m"]] * 17, counts) * counts
+    costs = [
+        n + 1.3 * m
+        for n in counts
+        for m in counts
+        if a[n] + b[m] >= requests - 1e-9 and b_alone[m] >= surge * fraction * requests - 1e-9
+    ]
+    assert plan.proof.bound_usd <= min(costs) + 1e-6
+    assert plan.proof.cost_usd == pytest.approx(min(costs))
+
+
+def test_no_more_replicas_are_reckoned_with_than_limits_leave() -> None:
+    quotas = (Quota(name="both", pools=("p/a/m", "r/b/m"), most=7.0), Quota(name="b", pools=("r/*",), most=3.0))
+    spot = offer("r/b/m", 2, kind="spot", most_units=4.0)
+    bought = [offer("p/a/m", 1, most_units=40.0), offer("r/b/m", 2, most_units=40.0), spot]
+    apart = (quotas[0], quotas[1].model_copy(update={"counts": ("on_demand",)}))
+    for several, of_b in ((quotas, 3.0), (apart, 7.0), (apart[1:], 3.0 + 4.0), ((), 44.0)):
+        p = build(by_waiting(asked(bought=bought, policies=Policies(quotas=several), demand={("w", "o"): 100})))
+        assert p.waiting is not None
+        most = {p.pool_of[e]: n for (e, _), n in p.waiting.replicas.items()}
+        assert most == {"p/a/m": 7.0 if "both" in {q.name for q in several} else 40.0, "r/b/m": of_b}
 
 
 @pytest.mark.parametrize("seed", [4, 10])
