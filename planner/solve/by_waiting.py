@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from planner.errors import NoPlan
+from planner.interruption import interrupted
 from planner.problem.algebra import Array, pick, sum_by
 from planner.problem.arrays import Arrays, full
 from planner.problem.decisions import Decisions
@@ -25,7 +26,10 @@ from planner.problem.rules.formulas import is_normal, replica_seconds_used, runn
 from planner.problem.rules.index_sets import as_vectors
 from planner.problem.rules.states import replicas_carry_traffic
 from planner.problem.waiting import Of
+from planner.solve.integer_program import LARGE_COLUMNS, IntegerProgram
 from planner.solve.lp_bound import relax
+from planner.solve.program import INFINITY, OPTIMAL
+from planner.solve.reached import PART_GAP, SEARCH_GAP
 from planner.solve.search import Infeasible, Search, Solution, Status, TooFull, is_proven
 from planner.study.dependencies import NORMAL
 from planner.units import ROUNDING
@@ -40,6 +44,8 @@ PART_OF_THEM = 0.8
 costs little, as the utilisation of many hardly rises with their number."""
 UNUSED_REPLICAS = 8.0
 """Reckoned with of a placement that the linear program does not use: of one it would seem dearer than it is."""
+BOUND_NODE_WORK = 25_000
+"""Columns times nodes of the search for a bound: quick, not thorough."""
 MOST_AGAIN, PAYS = 2, 0.5
 """How often a plan is looked for anew with the numbers of the last, and share of the asked gap by which these must
 carry more than those it was found with."""
@@ -92,7 +98,10 @@ def solve_by_waiting(
         if again.cost_usd >= solution.cost_usd:
             break
         solution = again
-    return _with_bound(solution, bound_usd, gap_fraction)
+    best = _with_bound(solution, bound_usd, gap_fraction)
+    if best.status == "gap":
+        best = _with_bound(solution, max(bound_usd, _bound_of_whole_numbers(search, best, gap_fraction)), gap_fraction)
+    return replace(best, lp_bound_usd=min(bound_usd, best.cost_usd))
 
 
 @dataclass(frozen=True)
@@ -137,6 +146,30 @@ class _Asked:
                 hints, start = solution.binding, solution.decisions
             reckoned = reckoned | {of: _lowered(reckoned[of], m, n) for of, m in fewer.items()}
         raise _none_found()
+
+
+def _bound_of_whole_numbers(search: Search, best: Solution, gap_fraction: float) -> float:
+    """What the program of the most replicas costs at the least where what is bought and runs is whole [USD].
+
+    Of a small program; most of it comes of the cuts at the root, so that few nodes do.
+    """
+    integers = IntegerProgram(search.program)
+    many = len(integers.lower)
+    if many > LARGE_COLUMNS or interrupted() or search.out_of_time():
+        return -INFINITY
+    try:
+        answer = integers.solve(
+            integral=integers.integral,
+            gap_fraction=PART_GAP * gap_fraction,
+            most_nodes=max(1, BOUND_NODE_WORK // many),
+            seconds=search.remaining_seconds(),
+            only_bound=True,
+            bound_alone=True,
+            cutoff_usd=best.cost_usd * (1 - SEARCH_GAP * gap_fraction) if gap_fraction else INFINITY,
+        )
+    except KeyboardInterrupt:
+        return -INFINITY
+    return min(answer.bound, answer.objective if answer.status == OPTIMAL else INFINITY)
 
 
 def most_of_use(p: Problem) -> dict[Of, float]:
@@ -259,7 +292,6 @@ def _with_bound(solution: Solution, bound_usd: float, gap_fraction: float) -> So
     return replace(
         solution,
         bound_usd=bound_usd,
-        lp_bound_usd=bound_usd,
         status="stopped" if solution.status == "stopped" else status,
     )
 

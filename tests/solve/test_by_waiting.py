@@ -85,18 +85,18 @@ def test_the_rule_counts_the_replicas_of_each_state() -> None:
 
 
 @pytest.mark.parametrize("requests", [3, 8])
-def test_a_plan_has_no_more_than_brute_force_needs_and_the_bound_is_below(requests: int) -> None:
+def test_a_plan_has_no_more_than_brute_force_needs_and_is_proven(requests: int) -> None:
     s = by_waiting(asked(demand={("w", "o"): requests}, bought=[offer("p/a/m", 1, most_units=40.0)]), 1500.0)
     p, plan = build(s), make_plan(s, Effort(gap_fraction=0.0, most_nodes=1000))
     assert p.waiting is not None
     e = next(e for e in p.placements if p.pool_of[e] == "p/a/m")
     needed = next(n for n in range(1, 41) if p.waiting.largest(False, [e], [n])[0] * n >= requests)
     assert needed > requests + 1
-    assert needed <= units(plan)["p/a"] <= needed + 1
-    assert plan.proof.bound_usd <= needed
+    assert units(plan)["p/a"] == needed
     # no more is reckoned with than carry all that may be served there
-    assert plan.proof.bound_usd == pytest.approx(requests / p.waiting.largest(False, [e], [needed])[0])
-    assert plan.proof.status == "gap"
+    assert plan.proof.lp_bound_usd == pytest.approx(requests / p.waiting.largest(False, [e], [needed])[0])
+    assert plan.proof.bound_usd == pytest.approx(needed)
+    assert plan.proof.status == "proven"
 
 
 @pytest.mark.parametrize("requests, fraction, surge", [(4, 0.75, 1.0), (7, 0.3, 1.5)])
@@ -118,7 +118,7 @@ def test_of_two_pools_of_which_one_is_lost_a_plan_costs_what_brute_force_finds(
         for m in counts
         if a[n] + b[m] >= requests - 1e-9 and b_alone[m] >= surge * fraction * requests - 1e-9
     ]
-    assert plan.proof.bound_usd <= min(costs) + 1e-6
+    assert plan.proof.lp_bound_usd < plan.proof.bound_usd <= min(costs) + 1e-6
     assert plan.proof.cost_usd == pytest.approx(min(costs))
 
 
