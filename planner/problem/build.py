@@ -58,7 +58,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     pools = parts.pools
     wanted = demand_by_hour(study, demand)
     flows = tuple(dict.fromkeys((w, o) for w, o, _ in wanted))
-    edges, edges_in_failure, why_not = edges_of(parts, flows)
+    edges, edges_in_failure, why_not, late_ms = edges_of(parts, flows)
     graph = dependency_graph(study)
     failures, promised = failures_of(parts, graph, with_goals)
     years = study.horizon.months / MONTHS_PER_YEAR
@@ -110,6 +110,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         edges=edges,
         edges_in_failure=edges_in_failure,
         why_not=why_not,
+        late_ms=late_ms,
         tier_of={w.name: w.tier for w in study.workloads},
         demand_requests_per_second=wanted,
         burst_factor={w.name: w.burst_factor for w in study.workloads},

@@ -262,6 +262,8 @@ class Problem:
     """(w, o, h), (w, o) -> what any state (of the hour) may ask for at most, surges included: see `flow_size`"""
     waiting: Waiting | None = None
     """how far replicas may be filled by their number; none: as far as `utilisation_normal` and `_in_failure` say"""
+    late_ms: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
+    """(w, o, e) -> by how much round trip and prefill exceed the first-token target, where there is no edge for that"""
 
     def may_start(self, b: str, t: str) -> bool:
         """Whether a unit of an offer can start in a period."""

@@ -24,7 +24,7 @@ from planner.problem.rules.index_sets import as_vectors
 from planner.problem.rules.states import replicas_carry_traffic
 from planner.problem.waiting import Queue, Waiting
 from planner.review.waiting import waiting_section
-from planner.solve.search import Effort
+from planner.solve.search import Effort, Infeasible
 from planner.study.dependencies import NORMAL
 from planner.study.records.policies import Policies, Quota, Utilisation
 from planner.study.records.study import Horizon, Hour, NamedFailure, Study
@@ -171,6 +171,9 @@ def test_where_round_trip_and_prefill_take_all_of_the_target_there_is_no_edge() 
     assert all(not ends for ends in p.edges.values())
     assert {why.partition(":")[0] for why in p.why_not.values()} == {"wait"}
     assert not instance.normal.any()
+    (late_ms,) = {round(ms, 6) for ms in p.late_ms.values() if ms == min(p.late_ms.values())}
+    with pytest.raises(Infeasible, match=f"take {late_ms:,.0f} ms more than its first_token_ms even at m/"):
+        make_plan(by_waiting(s, 100.5), EFFORT)
     assert build(s).edges["w", "o"] and build(by_waiting(s, 200.0)).edges["w", "o"]
 
 
