@@ -95,6 +95,9 @@ def solve_by_waiting(
             again, reckoned = asked.from_numbers(reckoned | own, solution.binding, solution.decisions)
         except NoPlan:
             break
+        except KeyboardInterrupt:
+            solution = replace(solution, status="stopped")
+            break
         if again.cost_usd >= solution.cost_usd:
             break
         solution = again

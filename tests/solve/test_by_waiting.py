@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -20,11 +20,13 @@ from planner.plan.plan import make_plan
 from planner.problem.arrays import full
 from planner.problem.build import build
 from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem
 from planner.problem.rules.index_sets import as_vectors
 from planner.problem.rules.states import replicas_carry_traffic
 from planner.problem.waiting import Queue, Waiting
 from planner.review.waiting import waiting_section
-from planner.solve.search import Effort, Infeasible
+from planner.solve import solve as solving
+from planner.solve.search import Effort, Infeasible, Solution
 from planner.study.dependencies import NORMAL
 from planner.study.records.policies import Policies, Quota, Utilisation
 from planner.study.records.study import Horizon, Hour, NamedFailure, Study
@@ -120,6 +122,26 @@ def test_of_two_pools_of_which_one_is_lost_a_plan_costs_what_brute_force_finds(
     ]
     assert plan.proof.lp_bound_usd < plan.proof.bound_usd <= min(costs) + 1e-6
     assert plan.proof.cost_usd == pytest.approx(min(costs))
+
+
+def test_a_plan_stays_where_it_is_looked_for_anew_and_that_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds: list[Decisions | None] = []
+    once = solving._solve
+
+    def second_interrupted(p: Problem, *more: Any) -> Solution:
+        rounds.append(more[5])
+        if len(rounds) == 2:
+            raise KeyboardInterrupt
+        return once(p, *more)
+
+    lost = NamedFailure(name="f", lost={"site:p/a": 1.0}, surge_factor=1.5)
+    bought = [offer("p/a/m", 1, most_units=16.0), offer("r/b/m", 1.3, most_units=16.0)]
+    s = asked(bought=bought, demand={("w", "o"): 7}, failures=(lost,), tiers=goal(fraction=0.3))
+    p = build(by_waiting(s, 1500.0))
+    monkeypatch.setattr(solving, "_solve", second_interrupted)
+    solution = solving.solve(p, Effort(gap_fraction=0.0, most_nodes=1000))
+    assert len(rounds) == 2 and rounds[1] is not None
+    assert solution.status == "stopped" and 0 < solution.bound_usd < solution.cost_usd
 
 
 def test_no_more_replicas_are_reckoned_with_than_limits_leave() -> None:
