@@ -26,7 +26,7 @@ from planner.problem.failures import counted_of, deadlines_of, failures_of, loss
 from planner.problem.magnitudes import out_of_range, sizes
 from planner.problem.money import discount_factor
 from planner.problem.parts import parts_of
-from planner.problem.problem import FEW_UNITS, HOURLY, Problem, most_machines
+from planner.problem.problem import FEW_UNITS, HOURLY, Problem, machines_within_limits, most_machines
 from planner.problem.queues import not_yet_by_waiting, waiting_of
 from planner.problem.request_limits import request_limits_of
 from planner.problem.waiting import Waiting
@@ -59,7 +59,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     pools = parts.pools
     wanted = demand_by_hour(study, demand)
     flows = tuple(dict.fromkeys((w, o) for w, o, _ in wanted))
-    edges, edges_in_failure, why_not = edges_of(parts, flows)
+    edges, edges_in_failure, why_not, late_ms = edges_of(parts, flows)
     graph = dependency_graph(study)
     failures, promised = failures_of(parts, graph, with_goals)
     years = study.horizon.months / MONTHS_PER_YEAR
@@ -112,6 +112,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         edges=edges,
         edges_in_failure=edges_in_failure,
         why_not=why_not,
+        late_ms=late_ms,
         tier_of={w.name: w.tier for w in study.workloads},
         demand_requests_per_second=wanted,
         burst_factor={w.name: w.burst_factor for w in study.workloads},
@@ -207,7 +208,10 @@ def _at_most(p: Problem) -> Waiting | None:
     """How requests wait, with a utilisation that no plan exceeds: that of all replicas that a pool can ever use."""
     if p.waiting is None:
         return None
-    most = {e: most_machines(p, p.pool_of[e]) / p.machines_per_replica[e] for e in p.placements}
+    for in_failure in (False, True):  # all at once: what one replica carries is asked for each below
+        p.waiting.largest(in_failure, p.placements, [1.0] * len(p.placements))
+    machines = {q: min(most_machines(p, q), machines_within_limits(p, q)) for q in p.pools}
+    most = {e: machines[p.pool_of[e]] / p.machines_per_replica[e] for e in p.placements}
     replicas = {(e, in_failure): n for e, n in most.items() for in_failure in (False, True)}
     return p.waiting.by_replicas(replicas)
 

@@ -95,11 +95,17 @@ def most_wait_ms(tier: Tier, profile: Profile, round_trip_ms: float) -> float:
     return tier.first_token_ms - round_trip_ms - slowest_first_token_ms(profile)
 
 
-def edges_of(parts: Parts, flows: tuple[Flow, ...]) -> tuple[Edges, Edges, dict[tuple[str, str, str], str]]:
-    """Edges in normal operation and in failures, and the reason for each that is missing in normal operation."""
+def edges_of(
+    parts: Parts, flows: tuple[Flow, ...]
+) -> tuple[Edges, Edges, dict[tuple[str, str, str], str], dict[tuple[str, str, str], float]]:
+    """Edges in normal operation and in failures, and the reason for each that is missing in normal operation.
+
+    Where the reason is `wait`: by how much first tokens are late [ms].
+    """
     edges: Edges = {}
     edges_in_failure: Edges = {}
     why_not: dict[tuple[str, str, str], str] = {}
+    late_ms: dict[tuple[str, str, str], float] = {}
     for w, o in flows:
         workload = parts.workloads[w]
         tier = parts.tiers[workload.tier]
@@ -119,6 +125,7 @@ def edges_of(parts: Parts, flows: tuple[Flow, ...]) -> tuple[Edges, Edges, dict[
             round_trip_ms = float("inf") if reach is None else reach.round_trip_ms
             if round_trip_ms < float("inf") and not _may_wait(parts.study, tier, profile, round_trip_ms):
                 why_not[w, o, e] = WHY_NOT["wait"]
+                late_ms[w, o, e] = -most_wait_ms(tier, profile, round_trip_ms)
                 continue
             if round_trip_ms <= limit:
                 normal.append(e)
@@ -127,7 +134,7 @@ def edges_of(parts: Parts, flows: tuple[Flow, ...]) -> tuple[Edges, Edges, dict[
             if round_trip_ms <= limit_in_failure:
                 in_failure.append(e)
         edges[w, o], edges_in_failure[w, o] = tuple(normal), tuple(in_failure)
-    return edges, edges_in_failure, why_not
+    return edges, edges_in_failure, why_not, late_ms
 
 
 def _may_wait(study: Study, tier: Tier, profile: Profile, round_trip_ms: float) -> bool:
@@ -160,6 +167,10 @@ def workloads_without_edge(p: Problem) -> dict[Flow, Finding]:
             counted = ", ".join(f"{reason} {n}" for reason, n in reasons.most_common())
             got = f"none: {counted or 'no placement of its model exists'}"
             cures = [CURES[reason] for reason, _ in reasons.most_common() if reason in CURES]
+            late = [(ms, e) for (w_, o_, e), ms in p.late_ms.items() if (w_, o_) == (w, o)]
+            if late:
+                ms, e = min(late)
+                got += f"; round trip and prefill alone take {ms:,.0f} ms more than its first_token_ms even at {e}"
             fix = "; or ".join(cures) or NO_PLACEMENT
             findings[w, o] = Finding(f"workload {w} from {o}", "a placement that may serve it", got, fix)
     return findings

@@ -282,6 +282,8 @@ class Problem:
     """how far replicas may be filled by their number; none: as far as `utilisation_normal` and `_in_failure` say"""
     measure: Measure | None = None
     """what is minimised, or limited, beside cost: no part of a study, but of an alternative to a plan"""
+    late_ms: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
+    """(w, o, e) -> by how much round trip and prefill exceed the first-token target, where there is no edge for that"""
 
     def may_start(self, b: str, t: str) -> bool:
         """Whether a unit of an offer can start in a period."""
@@ -319,6 +321,31 @@ def most_machines(p: Problem, q: str) -> float:
         useful += p.spare_machines[q] / p.usable_fraction[q] + unit
         useful /= min(counted, default=1.0) * (1 - targeted)
     return min(most, max(held, useful))
+
+
+def machines_within_limits(p: Problem, q: str) -> float:
+    """Machines that a pool can have within the limits that hold [machines]; infinity where none says.
+
+    Formula
+        max over periods of the least of: max(held, most / units_per_machine), or held + most / units_per_machine where
+        a limit counts none that are held; and what is bought of offers that a limit does not count on top
+    Limits to which build-outs add are left out, and pools in which machines may be obtained in a failure.
+    """
+    if any(fraction and b in p.offers_of[q] for of in p.obtainable.values() for b, (fraction, _) in of.items()):
+        return math.inf
+    most = 0.0
+    for t in p.periods:
+        held, of_period = p.held_machines[q, t], math.inf
+        for limit in p.limits:
+            units = limit.units_per_machine.get(q, 0.0)
+            if units <= 0 or limit.modules or not (limit.periods is None or t in limit.periods):
+                continue
+            counted = limit.granted.get(t, limit.most) / units
+            within = max(held, counted) if limit.counts_held else held + counted
+            apart = sum(p.machines_per_unit[b] * p.most_units[b] for b in p.offers_of[q] if b in limit.uncounted)
+            of_period = min(of_period, within + apart)
+        most = max(most, of_period)
+    return most
 
 
 def _utilisation_of_one(p: Problem, e: str) -> float:

@@ -1,29 +1,37 @@
 """Plans whose utilisation goes by how many replicas run: programs that reckon with it, until a plan keeps to it.
 
 How much work n replicas take, `largest utilisation(n) · n`, grows faster than n: it is no linear row. The bound is
-that of the linear program in which each takes as much as of the most that its pool can ever use: no plan does better.
+that of the linear program in which each takes as much as of the most that its pool can use, or that carry all that may
+be served there: no plan does better.
 A plan is looked for with the utilisation of fewer, which is safe for as many or more: at first as many as the linear
 program runs, or as a binding failure leaves of these. Where a plan runs fewer in a state, and they are too full for
 their number, that number is reckoned with from then on, and the search goes on from that plan. Numbers only fall, to
 one at last, which is safe for all: so it ends. What is left to the audit is no more than arithmetic.
+Where a plan's own numbers carry more than those that it was found with, by what matters to the gap that was asked for,
+it is looked for anew from that plan with these: it stays one, and a cheaper one may keep to them, too.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from planner.errors import NoPlan
-from planner.problem.algebra import Array
+from planner.interruption import interrupted
+from planner.problem.algebra import Array, pick, sum_by
 from planner.problem.arrays import Arrays, full
 from planner.problem.decisions import Decisions
-from planner.problem.problem import Problem, states
-from planner.problem.rules.formulas import is_normal, running, survivors
+from planner.problem.problem import Problem, State, states, taken_up
+from planner.problem.rules.formulas import is_normal, replica_seconds_used, running, survivors
 from planner.problem.rules.index_sets import as_vectors
 from planner.problem.rules.states import replicas_carry_traffic
 from planner.problem.waiting import Of
+from planner.solve.integer_program import LARGE_COLUMNS, IntegerProgram
 from planner.solve.lp_bound import relax
+from planner.solve.program import INFINITY, OPTIMAL
+from planner.solve.reached import PART_GAP, SEARCH_GAP
 from planner.solve.search import Infeasible, Search, Solution, Status, TooFull, is_proven
+from planner.study.dependencies import NORMAL
 from planner.units import ROUNDING
 
 TOO_FULL = 1e-6
@@ -36,6 +44,11 @@ PART_OF_THEM = 0.8
 costs little, as the utilisation of many hardly rises with their number."""
 UNUSED_REPLICAS = 8.0
 """Reckoned with of a placement that the linear program does not use: of one it would seem dearer than it is."""
+BOUND_NODE_WORK = 25_000
+"""Columns times nodes of the search for a bound: quick, not thorough."""
+MOST_AGAIN, PAYS = 2, 0.5
+"""How often a plan is looked for anew with the numbers of the last, and share of the asked gap by which these must
+carry more than those it was found with."""
 SearchOf = Callable[[Problem], Search]
 SolveOnce = Callable[[Problem, Iterable[str], Decisions | None], Solution]
 
@@ -65,36 +78,125 @@ def solve_by_waiting(
     NoPlan
         when none was found in which replicas are not too full for their number
     """
-    search, reckoned = search_of(p), _most(p)
+    p = _reckoning_with(p, most := most_of_use(p))
+    search = search_of(p)
     for f in hints:
         if search.is_tested(f) and f not in search.dominated:
             search.enter((f, p.hours[0]))
     bound_usd = relax(search, start)
-    reckoned = {of: min(reckoned[of], m) for of, m in _of_linear_program(search).items()}
-    hints = search.binding
-    for n in range(MOST_ROUNDS):
+    asked = _Asked(p, solve_once, most)
+    solution, reckoned = asked.from_numbers(_of_linear_program(search, most), search.binding, start)
+    for _ in range(MOST_AGAIN):
+        best = _with_bound(solution, bound_usd, gap_fraction)
+        own = _of_plan(p, solution.decisions)
+        if best.status != "gap" or _more_carried(p, own, reckoned) <= PAYS * gap_fraction:
+            break
         try:
-            solution = solve_once(_reckoning_with(p, reckoned), hints, start)
-        except Infeasible as error:
-            if n > 0:
-                raise _none_found() from error
-            reckoned = _most(p)
-            continue
-        except TooFull as error:
-            halves = {of: m / 2 for of, m in reckoned.items()}
-            fewer = {of: m for of, m in error.replicas.items() if m < reckoned[of]} or halves
-        else:
-            fewer = too_full(p, solution.decisions)
-            if not fewer:
-                return _with_bound(solution, bound_usd, gap_fraction)
-            hints, start = solution.binding, solution.decisions
-        reckoned |= {of: _lowered(reckoned[of], m, n) for of, m in fewer.items()}
-    raise _none_found()
+            again, reckoned = asked.from_numbers(reckoned | own, solution.binding, solution.decisions)
+        except NoPlan:
+            break
+        except KeyboardInterrupt:
+            solution = replace(solution, status="stopped")
+            break
+        if again.cost_usd >= solution.cost_usd:
+            break
+        solution = again
+    best = _with_bound(solution, bound_usd, gap_fraction)
+    if best.status == "gap":
+        best = _with_bound(solution, max(bound_usd, _bound_of_whole_numbers(search, best, gap_fraction)), gap_fraction)
+    return replace(best, lp_bound_usd=min(bound_usd, best.cost_usd))
 
 
-def _most(p: Problem) -> dict[Of, float]:
-    """(placement, whether in a failure) -> replicas that its pool can ever use."""
-    return {} if p.waiting is None else dict(p.waiting.replicas)
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked for, whichever numbers are reckoned with.
+
+    Parameters
+    ----------
+    p, solve_once : see `solve_by_waiting`
+    most : replicas to be reckoned with at the most
+    """
+
+    p: Problem
+    solve_once: SolveOnce
+    most: Mapping[Of, float]
+
+    def from_numbers(
+        self, reckoned: dict[Of, float], hints: Iterable[str], start: Decisions | None
+    ) -> tuple[Solution, dict[Of, float]]:
+        """A plan that keeps to the utilisation of what it runs, and the numbers it was found with.
+
+        Parameters
+        ----------
+        reckoned : replicas to reckon with at first
+        hints, start : see `solve`
+        """
+        for n in range(MOST_ROUNDS):
+            try:
+                solution = self.solve_once(_reckoning_with(self.p, reckoned), hints, start)
+            except Infeasible as error:
+                if n > 0:
+                    raise _none_found() from error
+                reckoned = dict(self.most)
+                continue
+            except TooFull as error:
+                halves = {of: m / 2 for of, m in reckoned.items()}
+                fewer = {of: m for of, m in error.replicas.items() if m < reckoned[of]} or halves
+            else:
+                fewer = too_full(self.p, solution.decisions)
+                if not fewer:
+                    return solution, reckoned
+                hints, start = solution.binding, solution.decisions
+            reckoned = reckoned | {of: _lowered(reckoned[of], m, n) for of, m in fewer.items()}
+        raise _none_found()
+
+
+def _bound_of_whole_numbers(search: Search, best: Solution, gap_fraction: float) -> float:
+    """What the program of the most replicas costs at the least where what is bought and runs is whole [USD].
+
+    Of a small program; most of it comes of the cuts at the root, so that few nodes do.
+    """
+    integers = IntegerProgram(search.program)
+    many = len(integers.lower)
+    if many > LARGE_COLUMNS or interrupted() or search.out_of_time():
+        return -INFINITY
+    try:
+        answer = integers.solve(
+            integral=integers.integral,
+            gap_fraction=PART_GAP * gap_fraction,
+            most_nodes=max(1, BOUND_NODE_WORK // many),
+            seconds=search.remaining_seconds(),
+            only_bound=True,
+            bound_alone=True,
+            cutoff_usd=best.cost_usd * (1 - SEARCH_GAP * gap_fraction) if gap_fraction else INFINITY,
+        )
+    except KeyboardInterrupt:
+        return -INFINITY
+    return min(answer.bound, answer.objective if answer.status == OPTIMAL else INFINITY)
+
+
+def most_of_use(p: Problem) -> dict[Of, float]:
+    """(placement, whether in a failure) -> replicas that its pool can use, or that carry all that may be served there.
+
+    As many may be reckoned with of all others, too: fewer are filled no further, and what more carry is no more work.
+    """
+    assert p.waiting is not None
+    a, most = full(p), dict(p.waiting.replicas)
+    for in_failure in (False, True):
+        several = [s for f in p.failures if (f != NORMAL) == in_failure for s in states(p, f)]
+        if several:
+            work = np.max([_all_work(a, s) for s in several], axis=0)
+            carry = p.waiting.that_carry(in_failure, p.placements, work.tolist()).tolist()
+            most |= {(e, in_failure): min(most[e, in_failure], n) for e, n in zip(p.placements, carry, strict=True)}
+    return most
+
+
+def _all_work(a: Arrays, s: State) -> Array:
+    """Work of each placement if all that may be served there were [replica-seconds/s; P]."""
+    p, (h, f, _) = a.p, s
+    requests = np.array([taken_up(p, w, o, h) for w, o in p.flows]) if is_normal(s) else a.wanted(s)
+    work = a.may_serve(f) * a.replica_seconds(f) * np.asarray(pick(requests, a.flow_of_edge))
+    return np.asarray(sum_by(work, a.placement_of_edge, a.P))
 
 
 def _reckoning_with(p: Problem, replicas: Mapping[Of, float]) -> Problem:
@@ -110,7 +212,7 @@ def _lowered(reckoned: float, running_replicas: float, n: int) -> float:
     return max(1.0, float(np.floor(fewer)))
 
 
-def _of_linear_program(search: Search) -> dict[Of, float]:
+def _of_linear_program(search: Search, most: Mapping[Of, float]) -> dict[Of, float]:
     """(placement, whether in a failure) -> replicas that do the work of those in the linear program: in failures of the
     fewest that a binding one leaves.
 
@@ -126,7 +228,8 @@ def _of_linear_program(search: Search) -> dict[Of, float]:
     needed = _by_number(p, fewest)
     used = {(e, False): needed.get((e, False)) for e in p.placements}
     used |= {(e, True): needed.get((e, True), used[e, False]) for e in p.placements}
-    return {of: UNUSED_REPLICAS if n is None else max(1.0, float(np.floor(PART_OF_THEM * n))) for of, n in used.items()}
+    few = {of: UNUSED_REPLICAS if n is None else max(1.0, float(np.floor(PART_OF_THEM * n))) for of, n in used.items()}
+    return {of: min(most[of], n) for of, n in few.items()}
 
 
 def _by_number(p: Problem, replicas: Mapping[Of, float]) -> dict[Of, float]:
@@ -149,6 +252,30 @@ def _lower(fewest: dict[Of, float], a: Arrays, in_failure: bool, replicas: Array
         fewest[of] = min(fewest.get(of, np.inf), float(replicas[i]))
 
 
+def _of_plan(p: Problem, x: Decisions) -> dict[Of, float]:
+    """(placement, whether in a failure) -> fewest replicas of a state in which it serves anything."""
+    a, vectors = full(p), as_vectors(p, x)
+    fewest: dict[Of, float] = {}
+    for s in (s for f in p.failures for s in states(p, f)):
+        serves = np.asarray(replica_seconds_used(a, vectors, s)) > 0
+        _lower(fewest, a, not is_normal(s), np.where(serves, running(a, vectors, s), 0.0))
+    return fewest
+
+
+def _more_carried(p: Problem, own: Mapping[Of, float], reckoned: Mapping[Of, float]) -> float:
+    """How much more the replicas of a plan may carry than was reckoned with [fraction], normal operation and failures,
+    the larger."""
+    waiting, more = p.waiting, 0.0
+    assert waiting is not None
+    for in_failure in (False, True):
+        those = {e: n for (e, fails), n in own.items() if fails == in_failure}
+        counts = np.array(list(those.values()))
+        at_most = waiting.largest(in_failure, list(those), counts.tolist()) * counts
+        before = waiting.largest(in_failure, list(those), [reckoned[e, in_failure] for e in those]) * counts
+        more = max(more, float(at_most.sum() / before.sum() - 1.0) if len(counts) else 0.0)
+    return more
+
+
 def too_full(p: Problem, x: Decisions) -> dict[Of, float]:
     """(placement, whether in a failure) -> fewest replicas of a state in which they carry more than they may."""
     a, vectors = full(p), as_vectors(p, x)
@@ -168,7 +295,6 @@ def _with_bound(solution: Solution, bound_usd: float, gap_fraction: float) -> So
     return replace(
         solution,
         bound_usd=bound_usd,
-        lp_bound_usd=bound_usd,
         status="stopped" if solution.status == "stopped" else status,
     )
 

@@ -73,6 +73,7 @@ class Ends:
     only_bound : whether a bound is wanted more than better values: neighbourhoods are not searched for them
     cutoff : an objective below which values are wanted: where an integer search proves that there are none, it is the
         bound, and the answer is infeasible
+    bound_alone : whether no values are wanted: no program is solved for these alone
     """
 
     gap_fraction: float = 0.0
@@ -83,6 +84,7 @@ class Ends:
     by_interior_point: bool = False
     only_bound: bool = False
     cutoff: float = INFINITY
+    bound_alone: bool = False
 
 
 class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
@@ -155,6 +157,9 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
         if ends.only_bound:
             set_option(highs, "mip_heuristic_run_rins", False)
             set_option(highs, "mip_heuristic_run_rens", False)
+        if ends.bound_alone:
+            set_option(highs, "mip_heuristic_effort", 0.0)
+            set_option(highs, "mip_heuristic_run_root_reduced_cost", False)
         if ends.cutoff < INFINITY:
             set_option(highs, "objective_bound", ends.cutoff)
         if start is not None:

@@ -64,6 +64,7 @@ class IntegerProgram:
         progress: Progress | None = None,
         only_bound: bool = False,
         cutoff_usd: float = INFINITY,
+        bound_alone: bool = False,
     ) -> Answer:
         """Solve by an instance of its own.
 
@@ -73,7 +74,7 @@ class IntegerProgram:
         integral : which columns are to be whole; None: none, a linear program
         start : values of all columns from which an integer search starts; not all solvers take one
         gap_fraction, most_nodes, seconds, good_enough_usd : what ends an integer search, whichever comes first
-        only_bound, cutoff_usd : see `Ends`
+        only_bound, cutoff_usd, bound_alone : see `Ends`
         """
         program = self.program
         is_all = lower is None and upper is None
@@ -85,7 +86,9 @@ class IntegerProgram:
         program.integral = np.zeros(program.n, dtype=bool) if integral is None else integral
         try:
             by_interior_point = is_all and program.n > LARGE_COLUMNS
-            ends = Ends(gap_fraction, most_nodes, seconds, target, progress, by_interior_point, only_bound, cutoff)
+            ends = Ends(
+                gap_fraction, most_nodes, seconds, target, progress, by_interior_point, only_bound, cutoff, bound_alone
+            )
             return program.answer(ends, start)
         finally:
             program.lower, program.upper, program.integral = kept

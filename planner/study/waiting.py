@@ -25,6 +25,7 @@ Management 2, 1993, for the means.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -42,7 +43,9 @@ LEAST_SPARE = 0.05
 """In (servers - load) / sqrt(load): no utilisation above it is answered with, and waits above it are scaled."""
 MOST_SPARE = 1000.0
 HALVINGS = 50
-"""Of an interval in which an answer is looked for: to within rounding."""
+"""Of an interval in which a share is looked for: to within rounding."""
+MOST_STEPS, CLOSE = 60, 1e-11
+"""Of the search for a utilisation, and how far the logarithm of what is spare may be off; mostly ten steps do."""
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(80)
 MOST_DEVIATIONS = 9.0
 """How far from its peak an integrand is looked at, in standard deviations."""
@@ -87,7 +90,7 @@ def erlang_c(servers: ArrayLike, utilisation: ArrayLike) -> Array:
     above = c * (_peaked(root**3) - _peaked(u))
     with np.errstate(over="ignore"):
         integrand = np.exp(above) * root**2 / np.sqrt(c)
-    one_by_b = c[..., 0] * (integrand * WEIGHTS).sum(axis=-1) * (MOST_DEVIATIONS - low[..., 0]) / 2.0
+        one_by_b = c[..., 0] * (integrand * WEIGHTS).sum(axis=-1) * (MOST_DEVIATIONS - low[..., 0]) / 2.0
     use = u[..., 0]
     shares: Array = np.clip(1.0 / (use + (1.0 - use) * one_by_b), 0.0, 1.0)
     return shares
@@ -303,13 +306,66 @@ def utilisation_that_meets(
         np.asarray(queues, dtype=np.float64),
     )
     log_share = math.log1p(-percentile / 100.0)
-    low, high = np.full(c.shape, math.log(LEAST_SPARE)), np.full(c.shape, math.log(MOST_SPARE))
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2.0
-        longer = _wait_s(log_share, c, _utilisation_of(c, np.exp(middle)), service, lengths, of) > target
-        low, high = np.where(longer, middle, low), np.where(longer, high, middle)
-    utilisation: Array = np.where(target >= 0.0, _utilisation_of(c, np.exp(high)), 0.0)
+
+    def too_late(log_spare: Array) -> Array:
+        u = _utilisation_of(c, np.exp(log_spare))
+        return _too_late(log_share, target, c, u, service * _stretch(of, u), lengths)
+
+    log_spare = _least_that_holds(too_late, np.full(c.shape, math.log(LEAST_SPARE)), math.log(MOST_SPARE))
+    utilisation: Array = np.where(target >= 0.0, _utilisation_of(c, np.exp(log_spare)), 0.0)
     return utilisation
+
+
+def _too_late(log_share: float, target: Array, c: Array, u: Array, seconds: Array, cs2: Array) -> Array:
+    """Above 0 where the wait that this share of requests exceeds is longer than the target; smooth from `cs2` 1 on.
+
+    It is what the wait is longer, times `c (1 - u) / seconds`, and goes on below 0 where no more than the share waits.
+    """
+    with np.errstate(divide="ignore"):
+        above = np.log(erlang_c(c, u)) - log_share
+    rate = c * np.maximum(1.0 - u, 1e-15)
+    longer: Array = above * (1.0 + np.maximum(cs2, 1.0)) / 2.0 - target * rate / seconds
+    if (cs2 < 1.0).any():
+        waits = _wait_s(log_share, c, u, seconds, cs2, 1.0)
+        longer = np.where(cs2 < 1.0, (waits - target) * rate / seconds, longer)
+    return longer
+
+
+def _least_that_holds(excess: Callable[[Array], Array], low: Array, most: float) -> Array:
+    """From where on an excess is no more than 0, of one that falls: within `CLOSE`, on the side that holds.
+
+    Source
+        Chandrupatla, Advances in Engineering Software 28 (1997): inverse quadratic interpolation where it is safe,
+        else halves
+    """
+    x, other = np.full(low.shape, most), low
+    at_x, at_other = excess(x), excess(other)
+    holds = at_other <= 0.0
+    step, width = np.full(low.shape, 0.5), np.abs(other - x)
+    for _ in range(MOST_STEPS):
+        if not (unsure := width > CLOSE).any():
+            break
+        new = np.where(unsure, x + step * (other - x), x)  # one by one as all at once: what is close stays
+        at_new = excess(new)
+        same = ((at_new > 0.0) == (at_x > 0.0)) | ~unsure
+        before, at_before = np.where(same, x, other), np.where(same, at_x, at_other)
+        other, at_other = np.where(same, other, x), np.where(same, at_other, at_x)
+        x, at_x, width = new, at_new, np.abs(other - new)
+        step = _next_step((x, other, before), (at_x, at_other, at_before), CLOSE / 2.0 / np.maximum(width, CLOSE))
+    least: Array = np.where(holds, low, np.where(at_x > 0.0, other, x))
+    return least
+
+
+def _next_step(points: tuple[Array, Array, Array], values: tuple[Array, Array, Array], least: Array) -> Array:
+    """How far to go from the first point to the second (0 to 1), of which one is on either side, and an older third."""
+    (x, other, before), (at_x, at_other, at_before) = points, values
+    with np.errstate(all="ignore"):
+        part, height = (x - other) / (before - other), (at_x - at_other) / (at_before - at_other)
+        is_safe = (height**2 < part) & ((1.0 - height) ** 2 < 1.0 - part)
+        step = at_x / (at_other - at_x) * at_before / (at_other - at_before)
+        step += (before - x) / (other - x) * at_x / (at_before - at_x) * at_other / (at_before - at_other)
+    steps: Array = np.clip(np.where(is_safe & np.isfinite(step), step, 0.5), least, 1.0 - least)
+    return steps
 
 
 def _utilisation_of(servers: Array, spare: Array) -> Array:

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
-from failing import asked, units
+from failing import asked, goal, units
 from studies import beset_study, model, offer, profile, random_study
 
 from planner.drill import drill_plan, drill_state_claims
@@ -20,14 +20,16 @@ from planner.plan.plan import make_plan
 from planner.problem.arrays import full
 from planner.problem.build import build
 from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem
 from planner.problem.rules.index_sets import as_vectors
 from planner.problem.rules.states import replicas_carry_traffic
 from planner.problem.waiting import Queue, Waiting
 from planner.review.waiting import waiting_section
-from planner.solve.search import Effort
+from planner.solve import solve as solving
+from planner.solve.search import Effort, Infeasible, Solution
 from planner.study.dependencies import NORMAL
-from planner.study.records.policies import Utilisation
-from planner.study.records.study import Horizon, Hour, Study
+from planner.study.records.policies import Policies, Quota, Utilisation
+from planner.study.records.study import Horizon, Hour, NamedFailure, Study
 
 EFFORT = Effort(gap_fraction=0.05, most_nodes=50)
 BY_WAITING = Utilisation(basis="waiting")
@@ -85,16 +87,73 @@ def test_the_rule_counts_the_replicas_of_each_state() -> None:
 
 
 @pytest.mark.parametrize("requests", [3, 8])
-def test_a_plan_has_no_more_than_brute_force_needs_and_the_bound_is_below(requests: int) -> None:
+def test_a_plan_has_no_more_than_brute_force_needs_and_is_proven(requests: int) -> None:
     s = by_waiting(asked(demand={("w", "o"): requests}, bought=[offer("p/a/m", 1, most_units=40.0)]), 1500.0)
     p, plan = build(s), make_plan(s, Effort(gap_fraction=0.0, most_nodes=1000))
     assert p.waiting is not None
     e = next(e for e in p.placements if p.pool_of[e] == "p/a/m")
     needed = next(n for n in range(1, 41) if p.waiting.largest(False, [e], [n])[0] * n >= requests)
     assert needed > requests + 1
-    assert needed <= units(plan)["p/a"] <= needed + 1
-    assert plan.proof.bound_usd <= needed
-    assert plan.proof.status == "gap"
+    assert units(plan)["p/a"] == needed
+    # no more is reckoned with than carry all that may be served there
+    assert plan.proof.lp_bound_usd == pytest.approx(requests / p.waiting.largest(False, [e], [needed])[0])
+    assert plan.proof.bound_usd == pytest.approx(needed)
+    assert plan.proof.status == "proven"
+
+
+@pytest.mark.parametrize("requests, fraction, surge", [(4, 0.75, 1.0), (7, 0.3, 1.5)])
+def test_of_two_pools_of_which_one_is_lost_a_plan_costs_what_brute_force_finds(
+    requests: int, fraction: float, surge: float
+) -> None:
+    lost = NamedFailure(name="f", lost={"site:p/a": 1.0}, surge_factor=surge)
+    bought = [offer("p/a/m", 1, most_units=16.0), offer("r/b/m", 1.3, most_units=16.0)]
+    s = asked(bought=bought, demand={("w", "o"): requests}, failures=(lost,), tiers=goal(fraction=fraction))
+    s = by_waiting(s, 1500.0)
+    p, plan = build(s), make_plan(s, Effort(gap_fraction=0.0, most_nodes=1000))
+    waiting, counts, of_pool = p.waiting, list(range(17)), {p.pool_of[e]: e for e in p.placements}
+    assert waiting is not None
+    a, b = (waiting.largest(False, [of_pool[q]] * 17, counts) * counts for q in ("p/a/m", "r/b/m"))
+    b_alone = waiting.largest(True, [of_pool["r/b/m"]] * 17, counts) * counts
+    costs = [
+        n + 1.3 * m
+        for n in counts
+        for m in counts
+        if a[n] + b[m] >= requests - 1e-9 and b_alone[m] >= surge * fraction * requests - 1e-9
+    ]
+    assert plan.proof.lp_bound_usd < plan.proof.bound_usd <= min(costs) + 1e-6
+    assert plan.proof.cost_usd == pytest.approx(min(costs))
+
+
+def test_a_plan_stays_where_it_is_looked_for_anew_and_that_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds: list[Decisions | None] = []
+    once = solving._solve
+
+    def second_interrupted(p: Problem, *more: Any) -> Solution:
+        rounds.append(more[5])
+        if len(rounds) == 2:
+            raise KeyboardInterrupt
+        return once(p, *more)
+
+    lost = NamedFailure(name="f", lost={"site:p/a": 1.0}, surge_factor=1.5)
+    bought = [offer("p/a/m", 1, most_units=16.0), offer("r/b/m", 1.3, most_units=16.0)]
+    s = asked(bought=bought, demand={("w", "o"): 7}, failures=(lost,), tiers=goal(fraction=0.3))
+    p = build(by_waiting(s, 1500.0))
+    monkeypatch.setattr(solving, "_solve", second_interrupted)
+    solution = solving.solve(p, Effort(gap_fraction=0.0, most_nodes=1000))
+    assert len(rounds) == 2 and rounds[1] is not None
+    assert solution.status == "stopped" and 0 < solution.bound_usd < solution.cost_usd
+
+
+def test_no_more_replicas_are_reckoned_with_than_limits_leave() -> None:
+    quotas = (Quota(name="both", pools=("p/a/m", "r/b/m"), most=7.0), Quota(name="b", pools=("r/*",), most=3.0))
+    spot = offer("r/b/m", 2, kind="spot", most_units=4.0)
+    bought = [offer("p/a/m", 1, most_units=40.0), offer("r/b/m", 2, most_units=40.0), spot]
+    apart = (quotas[0], quotas[1].model_copy(update={"counts": ("on_demand",)}))
+    for several, of_b in ((quotas, 3.0), (apart, 7.0), (apart[1:], 3.0 + 4.0), ((), 44.0)):
+        p = build(by_waiting(asked(bought=bought, policies=Policies(quotas=several), demand={("w", "o"): 100})))
+        assert p.waiting is not None
+        most = {p.pool_of[e]: n for (e, _), n in p.waiting.replicas.items()}
+        assert most == {"p/a/m": 7.0 if "both" in {q.name for q in several} else 40.0, "r/b/m": of_b}
 
 
 @pytest.mark.parametrize("seed", [4, 10])
@@ -134,6 +193,9 @@ def test_where_round_trip_and_prefill_take_all_of_the_target_there_is_no_edge() 
     assert all(not ends for ends in p.edges.values())
     assert {why.partition(":")[0] for why in p.why_not.values()} == {"wait"}
     assert not instance.normal.any()
+    (late_ms,) = {round(ms, 6) for ms in p.late_ms.values() if ms == min(p.late_ms.values())}
+    with pytest.raises(Infeasible, match=f"take {late_ms:,.0f} ms more than its first_token_ms even at m/"):
+        make_plan(by_waiting(s, 100.5), EFFORT)
     assert build(s).edges["w", "o"] and build(by_waiting(s, 200.0)).edges["w", "o"]
 
 

@@ -23,7 +23,12 @@ BY_PLACEMENT = {
     "load_seconds", "weights_gib", "rollout_surge_fraction", "pool_of", "model_of", "shares", "request_limits", "lost",
     "cannot_start", "engine_start_seconds",
 }  # fmt: skip
-NAMES_OF_PLACEMENTS = {"why_not": "a reason, to be read", "profile_of": "a name", "on_pool": "follows from pool_of"}
+NAMES_OF_PLACEMENTS = {
+    "why_not": "a reason, to be read",
+    "late_ms": "the same",
+    "profile_of": "a name",
+    "on_pool": "follows from pool_of",
+}
 BY_NEITHER = {
     "flows", "pools", "offers", "periods", "hours", "period_of", "hours_in", "most_requests_per_second", "tier_of",
     "demand_requests_per_second", "burst_factor", "serve_fraction", "outage_usd_per_request", "site_of",

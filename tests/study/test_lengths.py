@@ -17,6 +17,7 @@ from planner.drill.simulated_queue import Lengths
 from planner.plan.audit import audit
 from planner.plan.plan import make_plan
 from planner.problem.build import build
+from planner.problem.problem import Problem
 from planner.solve.search import Effort
 from planner.study.lengths import live_tokens_at_tail, mean_powers, squared_variation
 from planner.study.records.inventory import Pool
@@ -134,7 +135,7 @@ def test_long_tails_wait_longer_and_plans_pass_audit_and_drill():
     tail = tuple(Quantile(percent=p, tokens=t) for p, t in ((0, 0.0), (50, 0.27), (90, 1.35), (100, 10.9)))
     said = {"utilisation": Utilisation(basis="waiting")}
     tiers = tuple(t.model_copy(update={"first_token_ms": 900.0}) for t in asked().tiers)
-    usual = asked(demand={("w", "o"): 4}).model_copy(update={**said, "tiers": tiers})
+    usual = asked(demand={("w", "o"): 5}).model_copy(update={**said, "tiers": tiers})
     varies = with_lengths(usual, tail)
     p, q = build(usual), build(varies)
     assert p.waiting is not None and q.waiting is not None
@@ -142,9 +143,15 @@ def test_long_tails_wait_longer_and_plans_pass_audit_and_drill():
     assert p.waiting.queues[e].lengths_variation == pytest.approx(1.0)
     assert q.waiting.queues[e].lengths_variation > 2.5
     assert (q.waiting.largest(False, [e], [5.0]) < p.waiting.largest(False, [e], [5.0])).all()
+
+    def least(p: Problem) -> int:
+        assert p.waiting is not None
+        return next(n for n in range(1, 41) if p.waiting.largest(False, [e], [n])[0] * n >= 5)
+
     made = make_plan(varies, Effort(gap_fraction=0.05, most_nodes=50))
     assert audit(made).passed and not drill_state_claims(made) and not drill_plan(made).broken
-    assert made.proof.cost_usd > make_plan(usual, Effort(gap_fraction=0.05, most_nodes=50)).proof.cost_usd
+    assert make_plan(usual, Effort(gap_fraction=0.05, most_nodes=50)).proof.cost_usd == least(p) == 8
+    assert made.proof.cost_usd == least(q) == 9
 
 
 def test_simulated_by_the_lengths_of_the_study():

@@ -46,6 +46,18 @@ def test_many_at_once_are_as_one_by_one():
             assert at_once[i, j] == utilisation_that_meets(0.5, 95, c, service, cs2=cs2)
 
 
+def test_a_utilisation_takes_few_steps(monkeypatch):
+    asked, answer = [], waiting.erlang_c
+    monkeypatch.setattr(waiting, "erlang_c", lambda *of: asked.append(of) or answer(*of))
+    servers, target = np.geomspace(1.0, 1e5, 40), np.array([[0.0], [0.01], [1.0], [1e9]])
+    allowed = utilisation_that_meets(target, 95, servers, 10.0, cs2=2.0)
+    assert len(asked) <= 16
+    assert (wait_at_percentile_s(95, servers, allowed, 10.0, cs2=2.0) <= target + 1e-9).all()
+    fuller = allowed + 1e-9 * (1 - allowed)
+    later = wait_at_percentile_s(95, servers, fuller, 10.0, cs2=2.0) > target
+    assert later[:3].all()
+
+
 def in_turn(servers: int, load: float, requests: int, seed: int) -> np.ndarray:
     """Waits for servers that all take 1 s: each takes every so manyth request (what remains when all are the same)."""
     gaps = np.random.default_rng(seed).exponential(1 / load, requests // servers * servers)
