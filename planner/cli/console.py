@@ -32,7 +32,15 @@ KEEPS = "Ctrl-C or SIGTERM ends it with the best plan found so far"
 KEEPS_PLANS = "Ctrl-C or SIGTERM keeps what is done"
 """What the progress of a search says of an end before its time."""
 
-FORMAT_BY_ENDING = {".html": "html", ".htm": "html"}
+FORMAT_BY_ENDING = {
+    ".html": "html",
+    ".htm": "html",
+    ".md": "md",
+    ".json": "json",
+    ".xlsx": "xlsx",
+    ".csv": "csv",
+    ".zip": "csv",
+}
 """What the name of a file says of how it is written."""
 
 EDITED = "the file was changed after it was sealed"

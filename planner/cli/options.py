@@ -57,7 +57,7 @@ AsFormat = Annotated[
     typer.Option(
         "--format",
         "-f",
-        help="text, md, json; html: a page, also by --out NAME.html; xlsx: a sheet a table; csv: one table (--section) "
+        help="text, md, json; html: a page; xlsx: a sheet a table; csv: one table (--section) "
         "or, with --out NAME.zip or a new folder, a file for each",
     ),
 ]

@@ -11,17 +11,13 @@ from typing import Annotated, Any
 
 import typer
 
-from planner.cli.console import answered, of_section
+from planner.cli.console import FORMAT_BY_ENDING, answered, format_of, of_section
 from planner.cli.options import Format, Out
 
 AsJson = Annotated[bool, typer.Option("--json", help="short for --format json")]
 OfSection = Annotated[
     str | None, typer.Option(help="this section alone, by its title, as in --section order; for csv: its table")
 ]
-
-
-ENDINGS = {".xlsx": "xlsx", ".csv": "csv", ".zip": "csv"}
-"""What a file of tables is written by."""
 
 
 class App(typer.Typer):
@@ -46,7 +42,8 @@ def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
     if "format" not in signature.parameters:
         return function
     reports = "csv" in _formats_of(signature.parameters["format"].annotation)
-    takes_report = "out" in signature.parameters and signature.parameters["out"].annotation == Out
+    has_out = "out" in signature.parameters and signature.parameters["out"].annotation == Out
+    takes_report = reports and has_out and signature.parameters["format"].default is not None  # else --out is another's
     added = {"as_json": AsJson, **({"section": OfSection} if reports else {})}
 
     @wraps(function)
@@ -57,6 +54,8 @@ def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 _refuse_other_format(options["format"])
             options["format"] = Format.json
         out = options.get("out") if takes_report else None
+        if out is not None:
+            options["format"] = Format(format_of(options["format"], out))
         with answered(options["format"] or "text"):
             _refuse_other_ending(out, options["format"])
             if options["format"] == "xlsx":
@@ -108,7 +107,7 @@ def _refuse_other_ending(out: Path | None, format: str | None) -> None:
     """
     from planner.errors import refusal
 
-    asks = ENDINGS.get(out.suffix.lower()) if out is not None else None
+    asks = FORMAT_BY_ENDING.get(out.suffix.lower()) if out is not None else None
     if asks is not None and format != asks:
         raise refusal(str(out), f"--format {asks} with it", f"--format {format}", f"add --format {asks}")
 

@@ -28,6 +28,9 @@ LENGTHS_AT = (0, 5, 10, 25, 50, 75, 90, 95, 98, 99, 99.5, 99.9, 99.99, 100)
 DAY_SECONDS, BLOCK_SECONDS = 86_400.0, 14_400.0
 """A day, and the hours of it that a shape tells apart: six times four."""
 BLOCKS = int(DAY_SECONDS / BLOCK_SECONDS)
+FINER = (*range(100), 99.5, 99.9, 99.99, 100)
+"""The same, where the mean that follows from those, straight between them, would be off by more than MEAN_WITHIN."""
+MEAN_WITHIN = 0.05
 NO_OUTPUT = "without output: a request that failed"
 
 
@@ -210,8 +213,14 @@ def statistics(group: pd.DataFrame, everything: pd.DataFrame, where: str) -> Sta
 
 def _quantiles(tokens: pd.Series) -> dict[float, float]:
     """Percent -> tokens that so many of a hundred requests do not exceed."""
-    at = np.percentile(tokens, LENGTHS_AT)
-    return {percent: round(float(value), 1) for percent, value in zip(LENGTHS_AT, at, strict=True)}
+    quantiles, mean_tokens = dict[float, float](), float(tokens.mean())
+    for percents in (LENGTHS_AT, FINER):
+        at = np.percentile(tokens, percents)
+        quantiles = {percent: round(float(value), 1) for percent, value in zip(percents, at, strict=True)}
+        between = float((np.diff(percents) * (at[1:] + at[:-1])).sum()) / 200.0
+        if abs(between - mean_tokens) <= MEAN_WITHIN * mean_tokens:
+            break
+    return quantiles
 
 
 def _minutes(seconds: pd.Series) -> pd.Series:
@@ -287,7 +296,7 @@ def workloads_yaml(out: Imported[Demand], scale: float) -> str:
     """
     import yaml
 
-    rows, few = [], list[str]()
+    rows, few, longest = [], list[str](), list[tuple[str, float]]()
     for workload, figures in out.more.get("workloads", {}).items():
         day = out.more.get("day", {}).get(workload)
         row: dict[str, object] = {"name": workload}
@@ -299,6 +308,7 @@ def workloads_yaml(out: Imported[Demand], scale: float) -> str:
         for field in ("input_tokens_quantiles", "output_tokens_quantiles") if workload not in few else ():
             row[field] = [{"percent": percent, "tokens": tokens} for percent, tokens in figures[field].items()]
         rows.append(row)
+        longest.append((workload, figures["input_tokens_quantiles"][100]))
     scaled = f"; at {scale:g} times the rate bursts of users who have nothing to do with each other average out"
     head = (
         "# Put these fields into the workloads of the study, beside model, context_class and tier.\n"
@@ -306,6 +316,10 @@ def workloads_yaml(out: Imported[Demand], scale: float) -> str:
         + (" (of a day and more: of its block of four hours)" if out.more.get("day") else "")
         + (scaled if scale > 1 else "")
         + "\n# quantiles: of the trace, straight between them; inputs and outputs are taken to be independent\n"
+        + "".join(
+            f"# {name}: at most {most:,.0f} tokens of input: its context class must hold them\n"
+            for name, most in longest
+        )
         + (f"# of {', '.join(few)} fewer than {LEAST_REQUESTS} requests, too few for quantiles\n" if few else "")
     )
     text = yaml.safe_dump({"workloads": rows}, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)

@@ -31,13 +31,14 @@ TABLES = {
     "Mooncake trace": MOONCAKE | {"timestamp_ms": "timestamp_ms"},
     "Mooncake trace (timestamp)": MOONCAKE,
     "BurstGPT": {"timestamp_s": "Timestamp", "input": "Request tokens", "output": "Response tokens"},
+    **{f"trace with {time}": {time: time, "input": "input", "output": "output"} for time in TIMES},
 }
 """Fields and their columns, by the shapes of tables that are known."""
 SHAPES = {
     "Azure LLM inference trace": "CSV with TIMESTAMP,ContextTokens,GeneratedTokens",
     "Mooncake": "JSON lines with timestamp,input_length,output_length, or a CSV of these with timestamp_ms",
     "BurstGPT": "CSV with Timestamp,Request tokens,Response tokens",
-    "any CSV": "with --columns timestamp=A,input=B,output=C (timestamp_s, timestamp_ms for numbers)",
+    "any CSV": "with timestamp,input,output, or --columns timestamp=A,input=B,output=C (_s, _ms: numbers)",
 }
 Items = list[tuple[str, dict[str, Any]]]
 """Requests as they were written, with their places."""

@@ -111,7 +111,8 @@ def _in_time(simulated: Simulated, rows: list[Row]) -> Section:
         lengths.append(f"lengths of {listed(simulated.by_quantiles)}: by the quantiles that the study states")
     lines = (
         f"{len({row.failure for row in simulated.rows}) - 1:,} failures and normal operation of the plan of "
-        f"{simulated.study}, as it states them: {requests:,} requests simulated, seed {simulated.sampling.seed}",
+        f"{simulated.study}, as it states them: {requests:,} requests simulated, "
+        f"{simulated.sampling.least_requests:,} a placement at the least, seed {simulated.sampling.seed}",
         ESTIMATES,
         *lengths,
         ARRIVALS,

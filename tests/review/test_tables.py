@@ -276,8 +276,11 @@ def test_json_for_short_and_what_does_not_go_together(plan_path):
     assert call("risk", plan_path, "--json").stdout == call("risk", plan_path, "--format", "json").stdout
     both = call("risk", plan_path, "--json", "--format", "md")
     assert both.exit_code == 2 and json.loads(both.stdout)["findings"][0]["where"] == "--json"
-    ending = call("risk", plan_path, "--out", plan_path.with_name("risk.xlsx"))
-    assert ending.exit_code == 2 and "fix: add --format xlsx" in ending.stderr
+    for name, begins in (("risk.xlsx", b"PK"), ("risk.json", b"{"), ("risk.md", b"# "), ("risk.txt", b"risk of")):
+        assert call("risk", plan_path, "--out", plan_path.with_name(name)).exit_code in (0, 1)
+        assert plan_path.with_name(name).read_bytes().startswith(begins), "by the ending of its name"
+    ending = call("risk", plan_path, "--json", "--out", plan_path.with_name("other.xlsx"))
+    assert ending.exit_code == 2 and json.loads(ending.stdout)["findings"][0]["fix"] == "add --format xlsx"
     unknown = call("risk", plan_path, "--section", "tirs")
     assert unknown.exit_code == 2 and "did you mean 'tiers'?" in unknown.stderr
 
