@@ -45,7 +45,7 @@ PART_OF_THEM = 0.8
 costs little, as the utilisation of many hardly rises with their number."""
 UNUSED_REPLICAS = 8.0
 """Reckoned with of a placement that the linear program does not use: of one it would seem dearer than it is."""
-FEW_COLUMNS = 500
+FEW_COLUMNS = 150
 """Of a program so small that it is searched from the most replicas as well, from which numbers fall elsewhere."""
 BOUND_NODE_WORK = 25_000
 """Columns times nodes of the search for a bound: quick, not thorough."""
