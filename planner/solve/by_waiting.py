@@ -8,7 +8,8 @@ program runs, or as a binding failure leaves of these. Where a plan runs fewer i
 their number, that number is reckoned with from then on, and the search goes on from that plan. Numbers only fall, to
 one at last, which is safe for all: so it ends. What is left to the audit is no more than arithmetic.
 Where a plan's own numbers carry more than those that it was found with, by what matters to the gap that was asked for,
-it is looked for anew from that plan with these: it stays one, and a cheaper one may keep to them, too.
+it is looked for anew from that plan with these: it stays one, and a cheaper one may keep to them, too. Small programs
+are searched from the most replicas as well.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -44,6 +45,8 @@ PART_OF_THEM = 0.8
 costs little, as the utilisation of many hardly rises with their number."""
 UNUSED_REPLICAS = 8.0
 """Reckoned with of a placement that the linear program does not use: of one it would seem dearer than it is."""
+FEW_COLUMNS = 150
+"""Of a program so small that it is searched from the most replicas as well, from which numbers fall elsewhere."""
 BOUND_NODE_WORK = 25_000
 """Columns times nodes of the search for a bound: quick, not thorough."""
 MOST_AGAIN, PAYS = 2, 0.5
@@ -86,6 +89,16 @@ def solve_by_waiting(
     bound_usd = relax(search, start)
     asked = _Asked(p, solve_once, most)
     solution, reckoned = asked.from_numbers(_of_linear_program(search, most), search.binding, start)
+    if search.program.n <= FEW_COLUMNS and _with_bound(solution, bound_usd, gap_fraction).status == "gap":
+        try:
+            other, its = asked.from_numbers(dict(most), solution.binding, None)
+        except NoPlan:
+            pass
+        except KeyboardInterrupt:
+            solution = replace(solution, status="stopped")
+        else:
+            if other.cost_usd < solution.cost_usd:
+                solution, reckoned = other, its
     for _ in range(MOST_AGAIN):
         best = _with_bound(solution, bound_usd, gap_fraction)
         own = _of_plan(p, solution.decisions)
