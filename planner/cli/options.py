@@ -57,8 +57,8 @@ AsFormat = Annotated[
     typer.Option(
         "--format",
         "-f",
-        help="text, md, json; html: a page; xlsx: a sheet a table; csv: one table (--section) or, with --out NAME.zip or "
-        "a new folder, a file for each; default: as the name of --out ends, else text",
+        help="text, md, json; html: a page; xlsx: a sheet a table; csv: one table (--section) or, with --out NAME.zip "
+        "or a new folder, a file for each; default: as the name of --out ends, else text",
     ),
 ]
 AllRows = Annotated[bool, typer.Option("--all", help="every row of every table")]
