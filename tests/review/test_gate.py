@@ -16,6 +16,7 @@ from planner.review.gate import COMMENT_MARK, MOST_CHARACTERS, _cut, gate_commen
 from planner.review.gate_figures import oldest_price_days, well_known_share
 from planner.review.gate_rules import FAILS, NOT_KNOWN, PASSES, WARNS
 from planner.study.records.gate import EvidenceRule, PricesRule
+from planner.study.records.study import Goal, Tier
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +135,17 @@ def test_a_goal_that_the_study_must_have(plan, policy):
     assert "add {any: site, of: 1, serve_fraction: 1, within_seconds: 30} to the goals of tier t" in weaker.fix
     easier = policy("survive: [{tier: t, any: site, serve_fraction: 0.5, within_seconds: 90}]")
     assert only(review_gate(plan, easier)).verdict == PASSES
+
+
+@pytest.mark.parametrize("of", [2, 3])
+def test_a_goal_for_more_lost_together_is_none_for_fewer(of, policy):
+    # two sites: any two leave nothing to serve on, and there are no three, so that a goal for them holds of nothing
+    goal = Goal(any="site", of=of, within_seconds=60.0)
+    judged = Plan(make_plan(two_sites(tiers=(Tier(name="t", survive=(goal,)),))))
+    row = rows_of(review_gate(judged, policy("survive: [{tier: t, any: site, within_seconds: 60}]")))[
+        "t: any site lost, served"
+    ]
+    assert (row.verdict, row.value) == (FAILS, 0.0) and "no such goal" in row.name and "of: 1" in row.fix
 
 
 def test_outages_that_concern_nobody_pass_and_those_that_cannot_be_mapped_are_not_known(plan, policy):
