@@ -199,7 +199,8 @@ def _concentration(asked: _Asked) -> Iterator[GateRow]:
 def _utilisation(asked: _Asked) -> Iterator[GateRow]:
     for n, rule in enumerate(asked.policy.file.utilisation):
         value, place = figures.fullest(asked.plan, rule), asked.policy.place.at("utilisation", n)
-        title = f"fullest {rule.of} in {'normal operation' if rule.when == 'normal' else 'failures'}"
+        what = "most occupied pool" if rule.of == "pool" else "fullest placement"
+        title = f"{what} in {'normal operation' if rule.when == 'normal' else 'failures'}"
         field = "normal" if rule.when == "normal" else "in_failure"
         fix = f"plan again with utilisation.{field}: {rule.most_fraction:g} in the study"
         if rule.of == "pool":
