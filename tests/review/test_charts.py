@@ -409,6 +409,21 @@ def test_steps_of_resilience_add_up_to_the_cost_of_the_plan(plan):
     assert "planner ladder" in chart.summary
 
 
+def test_what_goals_cost_is_said_within_the_gaps_of_both_plans(plan):
+    # 100 USD without goals, at least 90; 130 with them, at least 120: the best differ by 120 - 100 to 130 - 90
+    without = plan.file.without_goals.model_copy(update={"cost_usd": 100.0, "bound_usd": 90.0})
+    proof = plan.file.proof.model_copy(update={"cost_usd": 130.0, "bound_usd": 120.0})
+    fields = {"without_goals": without, "proof": proof, "on_equal_terms": None}
+    chart = resilience(Plan(plan.file.model_copy(update=fields)))
+    last = chart.section.rows[-1]
+    assert (last.adds_usd, last.adds_least_usd, last.adds_most_usd) == (30.0, 20.0, 40.0)
+    for text in (chart.section.lines[0], chart.summary):
+        assert "the best plans differ by +20 to +40 USD" in text
+    proven = {**fields, "without_goals": without.model_copy(update={"bound_usd": 100.0})}
+    proven["proof"] = proof.model_copy(update={"bound_usd": 130.0})
+    assert "differ" not in resilience(Plan(plan.file.model_copy(update=proven))).summary
+
+
 def test_deadlines_are_all_orders_and_late_ones_say_so(built):
     chart = timeline(built)
     rows = chart.section.rows
