@@ -14,6 +14,7 @@ from planner.problem.problem import State, states
 from planner.problem.rules.formulas import machines_held_or_bought
 from planner.review.assumptions import EVIDENCE, Known, known_figures
 from planner.review.filled import filled, occupied
+from planner.review.prices import age_days
 from planner.review.report import short_failure
 from planner.study.dependencies import NORMAL, profile_id
 from planner.study.places import matches
@@ -223,16 +224,11 @@ def _weakness(plan: Plan, known: Known, figure: str, w: str, o: str, e: str) -> 
 
 # ------------------------------------------------------------------ dates
 def oldest_price_days(plan: Plan, rule: PricesRule, today: date) -> Measured:
-    """The age of the oldest price of what is ordered, of a month or year from its first day [days]."""
+    """The age of the oldest price of what is ordered [days]."""
     ordered = sorted({row.offer for row in plan.file.purchases if matches(row.offer, rule.offers)})
     price_of = plan.study.price_by_offer
-    ages = [Measured((today - _first_day(price_of[b].as_of)).days, f"{b}, as of {price_of[b].as_of}") for b in ordered]
+    ages = [Measured(age_days(price_of[b].as_of, today), f"{b}, as of {price_of[b].as_of}") for b in ordered]
     return largest(ages)
-
-
-def _first_day(as_of: str) -> date:
-    year, month, day = (*map(int, as_of.split("-")), 1, 1)[:3]
-    return date(year, month, day)
 
 
 def days_to_order(plan: Plan, today: date) -> Measured | None:

@@ -15,6 +15,7 @@ from planner.plan.plan import make_plan
 from planner.review.gate import COMMENT_MARK, MOST_CHARACTERS, _cut, gate_comment, review_gate
 from planner.review.gate_figures import oldest_price_days, well_known_share
 from planner.review.gate_rules import FAILS, NOT_KNOWN, PASSES, WARNS
+from planner.review.prices import price_rows
 from planner.study.records.gate import EvidenceRule, PricesRule
 from planner.study.records.study import Goal, Tier
 
@@ -116,9 +117,11 @@ def test_evidence_is_counted_by_requests(plan, evidence, weakest, share):
 
 
 def test_prices_age_from_the_first_day_of_their_month(plan):
-    dated = tuple(price.model_copy(update={"as_of": "2026-03"}) for price in plan.study.prices)
-    age = oldest_price_days(with_study(plan, prices=dated), PricesRule(most_days=0), date(2026, 4, 1))
-    assert age.value == 31 and "as of 2026-03" in age.name
+    dated = tuple(price.model_copy(update={"as_of": "2025-12"}) for price in plan.study.prices)
+    known = with_study(plan, prices=dated)
+    age = oldest_price_days(known, PricesRule(most_days=0), date(2026, 1, 1))
+    assert age.value == 31 and "as of 2025-12" in age.name
+    assert {row.age_days for row in price_rows(known)} == {31}, "the page says the same"
 
 
 def test_orders_that_can_no_longer_be_placed(plan, policy):
