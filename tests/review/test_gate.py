@@ -177,6 +177,18 @@ def test_a_plan_that_does_not_hold_is_judged_by_nothing_else(plan, policy):
     assert not report.good and rows_of(report)["audit: rules that the plan breaks"].verdict == FAILS
 
 
+def test_a_policy_that_cannot_be_read_is_said_of_a_plan_that_is_none(plan, policy):
+    # edited and not sealed: its digest is wrong, and no rule but the audit is judged
+    edited = Plan(plan.file.model_copy(update={"purchases": plan.file.purchases[1:]}))
+    report = review_gate(edited, policy("survive: [{tier: nobody, any: site, within_seconds: 60}]"))
+    assert [*rows_of(report)] == ["audit: rules that the plan breaks"] and not report.good
+    assert report.title == "gate p: plan of test"
+    with pytest.raises(InputError, match=r"budget\[0\]\.per"):
+        review_gate(edited, policy("budget: [{per: year}]"))
+    with pytest.raises(InputError, match="an outage of the catalogue"):
+        review_gate(edited, policy("outages: [{outages: [cloudflare-2025], within_seconds: 60}]"))
+
+
 def test_a_plan_that_is_not_proven_fails_unless_that_is_allowed(plan, policy):
     proof = plan.file.proof.model_copy(update={"gap_fraction": 0.4, "bound_usd": 6.0, "gap_asked_fraction": 0.01})
     unproven = Plan(sealed(plan.file.model_copy(update={"proof": proof})))
