@@ -10,9 +10,10 @@ from planner.problem.arrays import Arrays, full
 from planner.problem.decisions import Vectors
 from planner.problem.problem import Problem, State, fullest_hour
 from planner.problem.rules.costs import requests_usd_per_hour
-from planner.problem.rules.formulas import capacity, due_fraction, replica_seconds_used, running
+from planner.problem.rules.formulas import due_fraction
 from planner.problem.rules.gateway_limits import rescaled_failures, whole_survivors
 from planner.review.figures import Figure, number
+from planner.review.filled import filled_of_limit
 from planner.review.report import AT_RISK, BROKEN, HELD, Column, Section, Severity, percent, short_failure, usd
 from planner.review.served import WorstFlow, tier_served_fraction, tiers_with_flows, worst_flow
 from planner.study.dependencies import NORMAL
@@ -166,7 +167,5 @@ def _with_worst(p: Problem, tier: str, row: FailureServed) -> str:
 
 def _fullest(a: Arrays, x: Vectors, s: State) -> tuple[float, str]:
     """The placement that is nearest to its limit, with the share of the limit."""
-    runs = running(a, x, s)
-    filled = np.divide(replica_seconds_used(a, x, s), capacity(a, s[1], runs), out=np.zeros(a.P), where=runs > 0)
-    by_name = zip(filled.tolist(), a.p.placements, strict=True)
+    by_name = zip(filled_of_limit(a, x, s).tolist(), a.p.placements, strict=True)
     return max(((share, e) for share, e in by_name if share > 0), default=(0.0, ""))

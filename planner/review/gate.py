@@ -52,22 +52,24 @@ def review_gate(
     Raises
     ------
     InputError
-        with every finding, when the policy cannot be read or names what the plan does not know
+        with every finding, when the policy cannot be read or names what the plan does not know; names are not looked
+        up in a plan that does not hold what it says
     """
     judged, before = in_hand(plan), in_hand(base) if base is not None else None
     checked = audit(judged, progress)
-    if any(violation.rule in NOT_A_PLAN for violation in checked.violations):
-        rows, name = [audit_row(checked)], policy.name
+    is_plan = not any(violation.rule in NOT_A_PLAN for violation in checked.violations)
+    known = read_policy(policy, judged if is_plan else None, before is not None)
+    if not is_plan:
+        rows = [audit_row(checked)]
         sections = [_answer(rows, (NOT_A_PLAN_TEXT,)), _rules(rows)]
     else:
-        known = read_policy(policy, judged, before is not None)
-        name, day = known.file.policy, today or judged.study.today
+        day = today or judged.study.today
         rows = gate_rows(judged, known, day, checked, before, progress)
         sections = [_answer(rows, (f"ages and dates are counted from {day}",)), _rules(rows)]
         if before is not None:
             sections += _difference(before, judged, all_rows)
     good = all(row.passes for row in rows)
-    return Report(f"gate {name}: plan of {judged.study.study}", good, tuple(sections), all_rows=all_rows)
+    return Report(f"gate {known.file.policy}: plan of {judged.study.study}", good, tuple(sections), all_rows=all_rows)
 
 
 def _answer(rows: Sequence[GateRow], after: tuple[str, ...]) -> Section:

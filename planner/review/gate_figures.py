@@ -11,13 +11,10 @@ from planner.plan.cash import NO_CASH
 from planner.plan.in_hand import Plan
 from planner.problem.arrays import full, things_of
 from planner.problem.problem import State, states
-from planner.problem.rules.formulas import (
-    machines_held_or_bought,
-    machines_up,
-    replica_seconds_used,
-    running,
-)
+from planner.problem.rules.formulas import machines_held_or_bought
 from planner.review.assumptions import EVIDENCE, Known, known_figures
+from planner.review.filled import filled, occupied
+from planner.review.prices import age_days
 from planner.review.report import short_failure
 from planner.study.dependencies import NORMAL, profile_id
 from planner.study.places import matches
@@ -182,16 +179,11 @@ def _summed(plan: Plan, per: str, of_pool: dict[str, float], hour: str | None) -
 
 # ------------------------------------------------------------------ utilisation
 def fullest(plan: Plan, rule: UtilisationRule) -> Measured:
-    """The fullest pool or placement of all states that a rule means: the share that is used."""
+    """The most occupied pool, or the placement that is filled most, of all states that a rule means."""
     p, a, x = plan.problem, full(plan.problem), plan.vectors
     figures = []
     for s in normal_states(plan) if rule.when == "normal" else failure_states(plan):
-        if rule.of == "pool":
-            names, used, up = p.pools, x.machines[s,] + x.obtained[s,], machines_up(a, x, s)
-        else:
-            names, used, up = p.placements, replica_seconds_used(a, x, s), running(a, x, s)
-        of_all, most = np.asarray(used, dtype=float), np.asarray(up, dtype=float)
-        share = np.divide(of_all, most, out=np.zeros(len(names)), where=most > LEAST_REQUESTS_PER_SECOND)
+        names, share = (p.pools, occupied(a, x, s)) if rule.of == "pool" else (p.placements, filled(a, x, s))
         if len(names):
             n = int(np.argmax(share))
             figures.append(Measured(float(share[n]), f"{names[n]}{state_text(plan, s)}"))
@@ -232,16 +224,11 @@ def _weakness(plan: Plan, known: Known, figure: str, w: str, o: str, e: str) -> 
 
 # ------------------------------------------------------------------ dates
 def oldest_price_days(plan: Plan, rule: PricesRule, today: date) -> Measured:
-    """The age of the oldest price of what is ordered, of a month or year from its first day [days]."""
+    """The age of the oldest price of what is ordered [days]."""
     ordered = sorted({row.offer for row in plan.file.purchases if matches(row.offer, rule.offers)})
     price_of = plan.study.price_by_offer
-    ages = [Measured((today - _first_day(price_of[b].as_of)).days, f"{b}, as of {price_of[b].as_of}") for b in ordered]
+    ages = [Measured(age_days(price_of[b].as_of, today), f"{b}, as of {price_of[b].as_of}") for b in ordered]
     return largest(ages)
-
-
-def _first_day(as_of: str) -> date:
-    year, month, day = (*map(int, as_of.split("-")), 1, 1)[:3]
-    return date(year, month, day)
 
 
 def days_to_order(plan: Plan, today: date) -> Measured | None:

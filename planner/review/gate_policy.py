@@ -33,12 +33,12 @@ class Policy:
     outages: dict[str, Outage]
 
 
-def read_policy(path: Path, plan: Plan, has_base: bool) -> Policy:
+def read_policy(path: Path, plan: Plan | None, has_base: bool) -> Policy:
     """A policy for a plan.
 
     Parameters
     ----------
-    plan : whose tiers, kinds, failures, offers and sites the policy may name
+    plan : whose tiers, kinds, failures, offers and sites the policy may name; none: such names are not checked
     has_base : whether the gate has a base plan, which rules of `change` need
 
     Raises
@@ -53,7 +53,8 @@ def read_policy(path: Path, plan: Plan, has_base: bool) -> Policy:
         raise InputError(reading.findings)
     place = document[1]
     outages = read_outages([catalogue_of_outages()]) if file.outages else {}
-    _check_names(file, place, plan, reading)
+    if plan is not None:
+        _check_names(file, place, plan, reading)
     _check_outages(file, place, outages, reading)
     if file.change and not has_base:
         fix = "add --base PLAN, as the plan of the main branch, or leave `change` out"

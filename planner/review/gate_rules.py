@@ -199,7 +199,8 @@ def _concentration(asked: _Asked) -> Iterator[GateRow]:
 def _utilisation(asked: _Asked) -> Iterator[GateRow]:
     for n, rule in enumerate(asked.policy.file.utilisation):
         value, place = figures.fullest(asked.plan, rule), asked.policy.place.at("utilisation", n)
-        title = f"fullest {rule.of} in {'normal operation' if rule.when == 'normal' else 'failures'}"
+        what = "most occupied pool" if rule.of == "pool" else "fullest placement"
+        title = f"{what} in {'normal operation' if rule.when == 'normal' else 'failures'}"
         field = "normal" if rule.when == "normal" else "in_failure"
         fix = f"plan again with utilisation.{field}: {rule.most_fraction:g} in the study"
         if rule.of == "pool":
@@ -271,8 +272,11 @@ def _survive(asked: _Asked) -> Iterator[GateRow]:
 
 
 def _is_as_strong(goal: Goal, rule: SurviveRule) -> bool:
-    """Whether a goal of the study promises what a rule asks for, or more."""
-    same = goal.failure == rule.failure if rule.failure is not None else goal.any == rule.any and goal.of >= rule.of
+    """Whether a goal of the study promises what a rule asks for, or more, when the very same is lost.
+
+    A goal for more that are lost together is none for fewer: where there are not so many, it means nothing.
+    """
+    same = goal.failure == rule.failure if rule.failure is not None else (goal.any, goal.of) == (rule.any, rule.of)
     promised = goal.serve_fraction >= rule.serve_fraction and goal.within_seconds <= rule.within_seconds
     return same and promised and not goal.except_
 

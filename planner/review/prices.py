@@ -26,7 +26,7 @@ class PriceRow:
 
     Parameters
     ----------
-    as_of : year, month or day when it was true; `age_days` on the day from which lead times count, None without a day
+    as_of : year, month or day when it was true; `age_days` on the day from which lead times count: see `age_days`
     usd, share_fraction : of all orders of the offer, not discounted, and of the sum of all orders
     """
 
@@ -37,7 +37,7 @@ class PriceRow:
     capital_usd_per_machine: float | None
     evidence: str
     as_of: str
-    age_days: int | None
+    age_days: int
     usd: float
     share_fraction: float
     source: str
@@ -58,6 +58,18 @@ class SpeedRow:
     source: str
 
 
+def age_days(as_of: str, today: date) -> int:
+    """The age of a figure on a day, of a month or year from its first day: no figure is older [days].
+
+    Examples
+    --------
+    >>> [age_days(as_of, date(2026, 4, 1)) for as_of in ("2026-03-31", "2026-03", "2026")]
+    [1, 31, 90]
+    """
+    year, month, day_of_month = (*map(int, as_of.split("-")), 1, 1)[:3]
+    return (today - date(year, month, day_of_month)).days
+
+
 def price_rows(plan: Plan) -> list[PriceRow]:
     """Every price that is paid, the most paid first."""
     usd_of: dict[str, float] = defaultdict(float)
@@ -67,7 +79,6 @@ def price_rows(plan: Plan) -> list[PriceRow]:
     price_of = {price.offer_id: price for price in plan.study.prices}
     for offer, paid in sorted(usd_of.items(), key=lambda item: (-item[1], item[0])):
         price = price_of[offer]
-        age = (plan.study.today - date.fromisoformat(price.as_of)).days if len(price.as_of) == DAY else None
         rows.append(
             PriceRow(
                 offer=offer,
@@ -77,7 +88,7 @@ def price_rows(plan: Plan) -> list[PriceRow]:
                 capital_usd_per_machine=price.capital_usd_per_machine,
                 evidence=price.evidence,
                 as_of=price.as_of,
-                age_days=age,
+                age_days=age_days(price.as_of, plan.study.today),
                 usd=paid,
                 share_fraction=paid / total if total else 0.0,
                 source=price.source,
@@ -113,6 +124,7 @@ def prices_section(plan: Plan) -> Section | None:
     lines = (
         "list prices of a machine, before what a price book takes off; USD paid: over the horizon, not discounted",
         prices_text(plan.cash),
+        f"age: on {plan.study.today}, of a month or year from its first day",
     )
     return Section("PRICES", lines, columns, rows, part="evidence", when_all=True)
 

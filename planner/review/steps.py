@@ -54,7 +54,8 @@ def _drawings(study: Study, steps: Sequence[StepPlan]) -> Sequence[Drawing]:
     for step in steps:
         if step.plan is not None:
             what_for = step_text(step.step.name) + ("" if step.step.own else ", assumed")
-            rows.append(ResilienceStep(_row_name(step), what_for, step.cost_usd, step.bound_usd, step.adds_usd))
+            adds_usd = (step.adds_usd, step.adds_least_usd, step.adds_most_usd)
+            rows.append(ResilienceStep(_row_name(step), what_for, step.cost_usd, step.bound_usd, *adds_usd))
     lines = ("what each step adds beyond the last one with a plan; its goals, gap and risks: STEPS, AT RISK",)
     section = steps_section("COST OF EACH STEP", lines, rows)
     chart = cascade("ladder", "What each goal costs, step by step", section, study.horizon.months)

@@ -9,9 +9,10 @@ from planner.problem.algebra import Array, sum_by
 from planner.problem.arrays import Arrays, full
 from planner.problem.decisions import Vectors
 from planner.problem.problem import State, fullest_hour
-from planner.problem.rules.formulas import capacity, machines_held_or_bought, replica_seconds_used, running
+from planner.problem.rules.formulas import running
 from planner.review.failures import hour_text
 from planner.review.figures import number
+from planner.review.filled import filled_of_limit, machines_usable
 from planner.review.report import Column, Section, percent, short_failure
 from planner.study.dependencies import NORMAL
 
@@ -23,7 +24,7 @@ class PoolLoad:
     Parameters
     ----------
     failure : normal, or a failure at one of its deadlines
-    machines : that can be used then
+    machines : that can be used then, those obtained in the failure among them
     running_machines : of them, on which replicas run
     busy_machines : of these, what traffic fills of the replicas, up to the utilisation that is allowed then
     busy_fraction : share of the machines that is busy; 0 where there is none
@@ -65,7 +66,7 @@ def utilisation_section(plan: Plan) -> Section | None:
                     worst[q] = load
     rows = []
     for q, pool in enumerate(a.p.pools):
-        if normal[q].machines > 0:
+        if normal[q].machines > 0 or q in worst:
             headroom = normal[q].machines - normal[q].busy_machines
             rows.append(PoolUse(pool, p.provider_of[pool], normal[q], worst.get(q), headroom))
     if not rows:
@@ -84,8 +85,9 @@ def utilisation_section(plan: Plan) -> Section | None:
         Column("share then", lambda row: percent(row.worst.busy_fraction) if row.worst else None),
     )
     lines = (
-        "machines: that can be used, without those lent and the share that is broken; busy: what traffic fills of "
-        "their replicas, of what these may be filled; headroom: all that is not busy in normal operation",
+        "machines: that can be used, without those lent, the share that is broken, and spares in normal operation; "
+        "busy: what traffic fills of their replicas, of what these may be filled; headroom: all that is not busy in "
+        "normal operation",
         *hour_text(p),
     )
     return Section("UTILISATION BY POOL", lines, columns, rows, part="picture", when_all=True)
@@ -100,16 +102,13 @@ def _loads(a: Arrays, x: Vectors, s: State) -> list[PoolLoad]:
     """Each pool in a state.
 
     Formula
-        busy = Σ_e machines_per_replica[e] · running[e] · replica_seconds_used[e] / capacity[e]
+        busy = Σ_e machines_per_replica[e] · running[e] · filled_of_limit[e]
     Units
         machines
     """
-    runs = np.asarray(running(a, x, s))
-    filled = np.divide(replica_seconds_used(a, x, s), capacity(a, s[1], runs), out=np.zeros(a.P), where=runs > 0)
-    on = a.machines_per_replica * runs
-    running_machines, busy = _by_pool(a, on), _by_pool(a, on * filled)
-    usable = _usable(a, x, s)
-    machines = np.maximum(usable, running_machines)  # those obtained in the failure run, too
+    on = a.machines_per_replica * np.asarray(running(a, x, s))
+    running_machines, busy = _by_pool(a, on), _by_pool(a, on * filled_of_limit(a, x, s))
+    machines = machines_usable(a, x, s)
     fraction = np.divide(busy, machines, out=np.zeros(a.Q), where=machines > 0)
     figures = zip(machines.tolist(), running_machines.tolist(), busy.tolist(), fraction.tolist(), strict=True)
     return [PoolLoad(s[1], s[2], *of_pool) for of_pool in figures]
@@ -117,9 +116,3 @@ def _loads(a: Arrays, x: Vectors, s: State) -> list[PoolLoad]:
 
 def _by_pool(a: Arrays, of_placements: Array) -> Array:
     return np.asarray(sum_by(of_placements, a.pool_of_placement, a.Q))
-
-
-def _usable(a: Arrays, x: Vectors, s: State) -> Array:
-    """Machines of each pool that are there and work, not lent [machines; Q]; spares among them."""
-    part = a.available_pools(s[1]) * a.usable_fraction
-    return np.asarray(part * (machines_held_or_bought(a, x, s[0], s[1]) - a.claimed(s)))

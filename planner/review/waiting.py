@@ -7,8 +7,9 @@ import numpy as np
 from planner.plan.in_hand import Plan
 from planner.problem.arrays import full
 from planner.problem.problem import State, states
-from planner.problem.rules.formulas import is_normal, replica_seconds_used, running, utilisation_of
+from planner.problem.rules.formulas import is_normal, running, utilisation_of
 from planner.review.figures import number
+from planner.review.filled import filled
 from planner.review.report import Column, Section, percent
 
 NO_LIMIT_SECONDS = 1e8
@@ -76,7 +77,7 @@ def _filled(plan: Plan, s: State) -> list[FilledPlacement]:
     """Every placement that runs in a state."""
     p, a, x = plan.problem, full(plan.problem), plan.vectors
     assert p.waiting is not None
-    runs, work = np.asarray(running(a, x, s)), np.asarray(replica_seconds_used(a, x, s))
+    runs, share = np.asarray(running(a, x, s)), filled(a, x, s)
     most = np.broadcast_to(utilisation_of(a, s[1], runs), (a.P,))
     rows = []
     for i in np.flatnonzero(runs > 0).tolist():
@@ -86,7 +87,7 @@ def _filled(plan: Plan, s: State) -> list[FilledPlacement]:
                 placement=p.placements[i],
                 failure="nothing" if is_normal(s) else s[1],
                 replicas=round(float(runs[i])),
-                filled_fraction=float(work[i] / runs[i]),
+                filled_fraction=float(share[i]),
                 largest_fraction=float(most[i]),
                 most_wait_seconds={f"{q:g}": wait for q, wait in waits.items() if wait < NO_LIMIT_SECONDS},
             )

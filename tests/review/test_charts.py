@@ -17,6 +17,7 @@ from planner.plan.in_hand import Plan
 from planner.plan.plan import make_plan
 from planner.problem.problem import fullest_hour
 from planner.questions.ladder import LadderStep, StepPlan
+from planner.review.charts.cash_by_quarter import _draw as draw_quarters
 from planner.review.charts.cash_by_quarter import cash_by_quarter
 from planner.review.charts.chart import NARROW, WIDE, style
 from planner.review.charts.every import CHARTS, charts_of
@@ -27,6 +28,7 @@ from planner.review.charts.resilience import resilience
 from planner.review.charts.sankey import BANDS_HEIGHT, MOST_PLACEMENTS, folded, sankey
 from planner.review.charts.site_map import MOST_STROKE, site_map
 from planner.review.charts.site_map import _draw as draw_map
+from planner.review.charts.spend import _draw as draw_spend
 from planner.review.charts.spend import spend
 from planner.review.charts.svg import COLOURS, Canvas, text_width
 from planner.review.charts.timeline import _draw as draw_deadlines
@@ -35,6 +37,7 @@ from planner.review.charts.utilisation import utilisation
 from planner.review.fleet import pools_of
 from planner.review.recovery import HOW, recovery_section, slices_of
 from planner.review.routes import Route, SiteTraffic
+from planner.review.spend import QuarterCash, Spend
 from planner.review.steps import review_ladder
 from planner.solve.search import Effort
 from planner.study.dependencies import NORMAL
@@ -332,6 +335,33 @@ def test_cash_by_quarter_is_all_cash_and_columns_are_as_high(plan, built):
                 assert sum(heights) == pytest.approx(row.usd * per_usd, abs=0.3)
 
 
+def test_what_comes_back_is_drawn_the_other_way_so_that_areas_are_the_sums():
+    canvas = Canvas("c", "wide", WIDE)
+    draw_quarters(
+        canvas,
+        [
+            QuarterCash("2027 Q1", {"capital": 300.0, "energy": 100.0}, 400.0),
+            QuarterCash("2027 Q2", {"capital": -200.0, "energy": 50.0}, -150.0),
+        ],
+    )
+    svg = ET.fromstring(f"<svg xmlns='{SVG[1:-1]}'>{''.join(canvas.marks)}</svg>")
+    bars = {tip(bar): bar for bar in marks(svg, "rect", r"f\d") if bar.find(f"{SVG}title") is not None}
+    height = {name.partition(":")[0]: float(bar.get("height")) for name, bar in bars.items()}
+    assert height["2027 Q2, capital"] == pytest.approx(height["2027 Q1, capital"] * 2 / 3, abs=0.06)
+    (back,) = (bar for name, bar in bars.items() if name.startswith("2027 Q2, capital"))
+    (axis,) = marks(svg, "line", "axis")
+    assert float(back.get("y")) == pytest.approx(float(axis.get("y1")), abs=0.06), "below the axis"
+
+    canvas = Canvas("c", "wide", WIDE)
+    rows = [Spend("p", "on_demand", "all", 300.0), Spend("p", "credit", "all", -100.0)]
+    looks = {("p", "on_demand"): ("f0", 0), ("p", "credit"): ("f0", 1)}
+    draw_spend(canvas, rows, looks, (), ["p"])
+    svg = ET.fromstring(f"<svg xmlns='{SVG[1:-1]}'>{''.join(canvas.marks)}</svg>")
+    paid, back = (bar for bar in marks(svg, "rect", r"f\d") if bar.find(f"{SVG}title") is not None)
+    assert float(back.get("width")) == pytest.approx(float(paid.get("width")) / 3, abs=0.06)
+    assert float(back.get("x")) + float(back.get("width")) == pytest.approx(float(paid.get("x")), abs=0.06)
+
+
 def test_what_runs_by_the_hour_is_paid_day_by_day(plan):
     """From July 2026 for 12 months of 365 days: 92 of them in the third quarter, 90 in the first of 2027."""
     rows = {row.quarter: row.by_component for row in cash_by_quarter(plan).section.rows}
@@ -407,6 +437,21 @@ def test_steps_of_resilience_add_up_to_the_cost_of_the_plan(plan):
         end = float(last.get("x")) + float(last.get("width")) - float(bars[0].get("x"))
         assert end == pytest.approx(plan.file.proof.cost_usd * per_usd, abs=0.2)
     assert "planner ladder" in chart.summary
+
+
+def test_what_goals_cost_is_said_within_the_gaps_of_both_plans(plan):
+    # 100 USD without goals, at least 90; 130 with them, at least 120: the best differ by 120 - 100 to 130 - 90
+    without = plan.file.without_goals.model_copy(update={"cost_usd": 100.0, "bound_usd": 90.0})
+    proof = plan.file.proof.model_copy(update={"cost_usd": 130.0, "bound_usd": 120.0})
+    fields = {"without_goals": without, "proof": proof, "on_equal_terms": None}
+    chart = resilience(Plan(plan.file.model_copy(update=fields)))
+    last = chart.section.rows[-1]
+    assert (last.adds_usd, last.adds_least_usd, last.adds_most_usd) == (30.0, 20.0, 40.0)
+    for text in (chart.section.lines[0], chart.summary):
+        assert "the best plans differ by +20 to +40 USD" in text
+    proven = {**fields, "without_goals": without.model_copy(update={"bound_usd": 100.0})}
+    proven["proof"] = proof.model_copy(update={"bound_usd": 130.0})
+    assert "differ" not in resilience(Plan(plan.file.model_copy(update=proven))).summary
 
 
 def test_deadlines_are_all_orders_and_late_ones_say_so(built):

@@ -15,7 +15,9 @@ from planner.plan.plan import make_plan
 from planner.review.gate import COMMENT_MARK, MOST_CHARACTERS, _cut, gate_comment, review_gate
 from planner.review.gate_figures import oldest_price_days, well_known_share
 from planner.review.gate_rules import FAILS, NOT_KNOWN, PASSES, WARNS
+from planner.review.prices import price_rows
 from planner.study.records.gate import EvidenceRule, PricesRule
+from planner.study.records.study import Goal, Tier
 
 
 @pytest.fixture(scope="module")
@@ -115,9 +117,11 @@ def test_evidence_is_counted_by_requests(plan, evidence, weakest, share):
 
 
 def test_prices_age_from_the_first_day_of_their_month(plan):
-    dated = tuple(price.model_copy(update={"as_of": "2026-03"}) for price in plan.study.prices)
-    age = oldest_price_days(with_study(plan, prices=dated), PricesRule(most_days=0), date(2026, 4, 1))
-    assert age.value == 31 and "as of 2026-03" in age.name
+    dated = tuple(price.model_copy(update={"as_of": "2025-12"}) for price in plan.study.prices)
+    known = with_study(plan, prices=dated)
+    age = oldest_price_days(known, PricesRule(most_days=0), date(2026, 1, 1))
+    assert age.value == 31 and "as of 2025-12" in age.name
+    assert {row.age_days for row in price_rows(known)} == {31}, "the page says the same"
 
 
 def test_orders_that_can_no_longer_be_placed(plan, policy):
@@ -134,6 +138,17 @@ def test_a_goal_that_the_study_must_have(plan, policy):
     assert "add {any: site, of: 1, serve_fraction: 1, within_seconds: 30} to the goals of tier t" in weaker.fix
     easier = policy("survive: [{tier: t, any: site, serve_fraction: 0.5, within_seconds: 90}]")
     assert only(review_gate(plan, easier)).verdict == PASSES
+
+
+@pytest.mark.parametrize("of", [2, 3])
+def test_a_goal_for_more_lost_together_is_none_for_fewer(of, policy):
+    # two sites: any two leave nothing to serve on, and there are no three, so that a goal for them holds of nothing
+    goal = Goal(any="site", of=of, within_seconds=60.0)
+    judged = Plan(make_plan(two_sites(tiers=(Tier(name="t", survive=(goal,)),))))
+    row = rows_of(review_gate(judged, policy("survive: [{tier: t, any: site, within_seconds: 60}]")))[
+        "t: any site lost, served"
+    ]
+    assert (row.verdict, row.value) == (FAILS, 0.0) and "no such goal" in row.name and "of: 1" in row.fix
 
 
 def test_outages_that_concern_nobody_pass_and_those_that_cannot_be_mapped_are_not_known(plan, policy):
@@ -160,6 +175,18 @@ def test_a_plan_that_does_not_hold_is_judged_by_nothing_else(plan, policy):
     edited = plan.file.model_copy(update={"purchases": plan.file.purchases[1:]})
     report = review_gate(Plan(sealed(edited)), policy("budget: [{per: horizon, most_usd: 1000000}]"))
     assert not report.good and rows_of(report)["audit: rules that the plan breaks"].verdict == FAILS
+
+
+def test_a_policy_that_cannot_be_read_is_said_of_a_plan_that_is_none(plan, policy):
+    # edited and not sealed: its digest is wrong, and no rule but the audit is judged
+    edited = Plan(plan.file.model_copy(update={"purchases": plan.file.purchases[1:]}))
+    report = review_gate(edited, policy("survive: [{tier: nobody, any: site, within_seconds: 60}]"))
+    assert [*rows_of(report)] == ["audit: rules that the plan breaks"] and not report.good
+    assert report.title == "gate p: plan of test"
+    with pytest.raises(InputError, match=r"budget\[0\]\.per"):
+        review_gate(edited, policy("budget: [{per: year}]"))
+    with pytest.raises(InputError, match="an outage of the catalogue"):
+        review_gate(edited, policy("outages: [{outages: [cloudflare-2025], within_seconds: 60}]"))
 
 
 def test_a_plan_that_is_not_proven_fails_unless_that_is_allowed(plan, policy):

@@ -1,11 +1,11 @@
-"""Cash by quarter: a column for each, stacked by component of the cost, and what has been paid by then."""
+"""Cash by quarter: a column for each, stacked by component of the cost."""
 
 from collections.abc import Sequence
 
 from planner.plan.in_hand import Plan
 from planner.review.charts.chart import Chart, drawn
 from planner.review.charts.money_text import short_usd
-from planner.review.charts.svg import HATCHES, Canvas, colour, scale, text_width, ticks
+from planner.review.charts.svg import HATCHES, Canvas, colour, extent, scale, stacked, text_width, ticks_on_both_sides
 from planner.review.report import usd
 from planner.review.spend import QuarterCash, quarters_section
 
@@ -29,8 +29,9 @@ def cash_by_quarter(plan: Plan) -> Chart | None:
 
 
 def _draw(canvas: Canvas, rows: Sequence[QuarterCash]) -> None:
-    values = ticks(max(row.usd for row in rows))
-    y_of = scale((0.0, values[-1]), (TOP + HEIGHT, TOP))
+    places = [stacked(row.by_component.values()) for row in rows]
+    values = ticks_on_both_sides(*extent(places))
+    y_of = scale((values[0], values[-1]), (TOP + HEIGHT, TOP))
     for value in values:
         canvas.line(AXIS, y_of(value), canvas.width, y_of(value), "grid")
         canvas.text(AXIS - 6, y_of(value) + 4, short_usd(value), "soft", "end")
@@ -38,17 +39,16 @@ def _draw(canvas: Canvas, rows: Sequence[QuarterCash]) -> None:
     width = min(64.0, 0.7 * pitch)
     looks = {name: (f"f{colour(-1 - n)}", n % HATCHES) for n, name in enumerate(rows[0].by_component)}
     for n, row in enumerate(rows):
-        middle, base = AXIS + (n + 0.5) * pitch, 0.0
-        for name, value in row.by_component.items():
+        middle = AXIS + (n + 0.5) * pitch
+        for (name, value), (low, high) in zip(row.by_component.items(), places[n], strict=True):
             look, hatch = looks[name]
-            y = y_of(base + max(0.0, value))
+            y = y_of(high)
             tip = f"{row.quarter}, {name.replace('_', ' ')}: {usd(value)} USD"
-            canvas.rect(middle - width / 2, y, width, y_of(base) - y, look, tip, hatch)
-            base += max(0.0, value)
+            canvas.rect(middle - width / 2, y, width, y_of(low) - y, look, tip, hatch)
         if text_width(short_usd(row.usd)) <= pitch - 4:
-            canvas.text(middle, y_of(base) - 5, short_usd(row.usd), "", "middle")
+            canvas.text(middle, y_of(max(high for _, high in places[n])) - 5, short_usd(row.usd), "", "middle")
         _quarter(canvas, rows, n, middle, pitch)
-    canvas.line(AXIS, TOP + HEIGHT, canvas.width, TOP + HEIGHT, "axis")
+    canvas.line(AXIS, y_of(0.0), canvas.width, y_of(0.0), "axis")
     entries = [(*looks[name], f"{name.replace('_', ' ')}: {short_usd(_paid(rows, name))} USD") for name in looks]
     canvas.height = canvas.key(TOP + HEIGHT + 42, entries, columns=1 if canvas.is_narrow else 3) + 2
 

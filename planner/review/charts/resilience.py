@@ -7,7 +7,7 @@ from planner.review.charts.chart import Chart, drawn
 from planner.review.charts.money_text import short_usd
 from planner.review.charts.svg import HATCHES, LINE, Canvas, scale, text_width, ticks
 from planner.review.report import Section, percent, signed, usd
-from planner.review.resilience import LADDER, ResilienceStep, resilience_section
+from planner.review.resilience import LADDER, ResilienceStep, differ_text, resilience_section
 
 BAR = 24.0
 NAME = 200.0
@@ -35,13 +35,18 @@ def cascade(name: str, title: str, section: Section, months: float, more: str = 
     if max((row.cost_usd for row in rows), default=0.0) <= 0:
         return None
     first, last = rows[0].cost_usd, rows[-1].cost_usd
-    adds = "; ".join(f"{signed(row.adds_usd)} USD for {row.what_for}" for row in rows[1:])
+    adds = "; ".join(map(_adds_text, rows[1:]))
     share = f", {percent((last - first) / first)} more" if first > 0 else ""
     summary = (
         f"Without goals {usd(first)} USD over {months:g} months, with them {usd(last)} USD{share}"
         f"{f': {adds}' if adds else ''}.{more}"
     )
     return drawn(name, title, summary, section, lambda canvas: _draw(canvas, rows))
+
+
+def _adds_text(row: ResilienceStep) -> str:
+    differ = differ_text(row.adds_least_usd, row.adds_most_usd)
+    return f"{signed(row.adds_usd)} USD for {row.what_for}{f' ({differ})' if differ else ''}"
 
 
 def _draw(canvas: Canvas, rows: Sequence[ResilienceStep]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from planner.plan.in_hand import Plan
 from planner.review.charts.chart import Chart, drawn, provider_colours
 from planner.review.charts.money_text import short_usd
-from planner.review.charts.svg import COLOURS, HATCHES, LINE, Canvas, text_width
+from planner.review.charts.svg import COLOURS, HATCHES, LINE, Canvas, extent, scale, stacked, text_width
 from planner.review.report import percent, usd
 from planner.review.spend import NO_PROVIDER, Spend, spend_section
 
@@ -67,28 +67,30 @@ def _draw(
     bars = [(name, [row for row in rows if row.period == name]) for name in periods]
     if not periods:
         bars = [(_said(name), [row for row in rows if row.provider == name]) for name in providers]
-    most = max(sum(max(0.0, row.usd) for row in of_bar) for _, of_bar in bars)
-    start = 0.5 if canvas.is_narrow else LABEL
-    per_usd = (canvas.width - start - 70) / most if most > 0 else 0.0
-    y = 1.0
     order = list(looks)
-    for name, of_bar in bars:
+    for _, of_bar in bars:
+        of_bar.sort(key=lambda row: order.index((row.provider, row.offer)))
+    places = [stacked(row.usd for row in of_bar) for _, of_bar in bars]
+    least, most = extent(places)
+    start = 0.5 if canvas.is_narrow else LABEL
+    x_of = scale((least, most), (start, canvas.width - 70))
+    y = 1.0
+    for (name, of_bar), of_places in zip(bars, places, strict=True):
         if canvas.is_narrow:
             canvas.text(0, y + 12, name, "strong", most=canvas.width)
             y += LINE
         else:
             canvas.text(start - 8, y + 15, name, "strong", "end", start - 8)
-        x = start
-        for row in sorted(of_bar, key=lambda row: order.index((row.provider, row.offer))):
+        for row, (low, high) in zip(of_bar, of_places, strict=True):
             look, hatch = looks[row.provider, row.offer]
-            width = max(0.0, row.usd) * per_usd
+            x, width = x_of(low), x_of(high) - x_of(low)
             tip = f"{row.provider} {row.offer}, {row.period}: {usd(row.usd)} USD"
             canvas.rect(x, y, width, BAR, look, tip, hatch)
             words = row.offer if text_width(row.offer) <= width - 8 else short_usd(row.usd)
             if text_width(words) <= width - 8:
                 canvas.text(x + 5, y + 15, words, f"on-{look}" if hatch else "")
-            x += width
-        canvas.text(x + 6, y + 15, short_usd(sum(row.usd for row in of_bar)))
+        end, total = max((high for _, high in of_places), default=0.0), sum(row.usd for row in of_bar)
+        canvas.text(x_of(end) + 6, y + 15, short_usd(total))
         y += BAR + 8
     entries = []
     for (provider, offer), (look, hatch) in looks.items():

@@ -1,9 +1,9 @@
 """A canvas for SVG: marks by class only, names escaped, text measured so that it is cut where it does not fit."""
 
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import floor, log10
+from math import ceil, floor, log10
 
 SIZE = 12.0
 """Size of all text [units of the drawing]."""
@@ -107,11 +107,45 @@ def ticks(most: float, about: int = 4) -> list[float]:
     return values
 
 
+def ticks_on_both_sides(least: float, most: float, about: int = 4) -> list[float]:
+    """Round values of one step around 0, that leave neither the least nor the most out.
+
+    Examples
+    --------
+    >>> ticks_on_both_sides(-25.0, 45.4), ticks_on_both_sides(0.0, 45.4)
+    ([-40.0, -20.0, 0.0, 20.0, 40.0, 60.0], [0.0, 20.0, 40.0, 60.0])
+    """
+    step = ticks(max(most, -least), about)[1]
+    below, above = (ceil(end / step - 1e-9) for end in (-least, most))
+    return [round(step * n, 12) for n in range(-below, above + 1)]
+
+
 def scale(domain: tuple[float, float], onto: tuple[float, float]) -> Callable[[float], float]:
     """A straight line from values to units."""
     (low, high), (start, end) = domain, onto
     per = (end - start) / (high - low) if high != low else 0.0
     return lambda value: start + (value - low) * per
+
+
+def stacked(values: Iterable[float]) -> list[tuple[float, float]]:
+    """Where each of several values lies in a stack, low and high; those below 0 the other way: no area is left out.
+
+    Examples
+    --------
+    >>> stacked([3.0, -1.0, 2.0, -1.5])
+    [(0.0, 3.0), (-1.0, 0.0), (3.0, 5.0), (-2.5, -1.0)]
+    """
+    above, below, places = 0.0, 0.0, []
+    for value in values:
+        places.append((above, above + value) if value >= 0 else (below + value, below))
+        above, below = above + max(0.0, value), below + min(0.0, value)
+    return places
+
+
+def extent(stacks: Iterable[Sequence[tuple[float, float]]]) -> tuple[float, float]:
+    """The lowest and the highest that any of several stacks reaches, 0 among them."""
+    ends = [(0.0, 0.0), *(place for stack in stacks for place in stack)]
+    return min(low for low, _ in ends), max(high for _, high in ends)
 
 
 def colour(n: int) -> int:

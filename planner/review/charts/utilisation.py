@@ -22,13 +22,14 @@ def utilisation(plan: Plan) -> Chart | None:
         return None
     rows: Sequence[PoolUse] = section.rows
     machines, busy = (sum(getattr(row.normal, name) for row in rows) for name in ("machines", "busy_machines"))
+    share = percent(busy / machines if machines > 0 else 0.0)
     fullest = rows[0].worst or rows[0].normal
     summary = (
-        f"{busy:,.1f} of {machines:,.1f} machines are busy in normal operation, {percent(busy / machines)}; the rest "
+        f"{busy:,.1f} of {machines:,.1f} machines are busy in normal operation, {share}; the rest "
         f"is headroom. Fullest in a failure: {rows[0].pool}, {percent(fullest.busy_fraction)} when "
         f"{short_failure(fullest.failure)} is lost."
         if rows[0].worst is not None
-        else f"{busy:,.1f} of {machines:,.1f} machines are busy in normal operation, {percent(busy / machines)}."
+        else f"{busy:,.1f} of {machines:,.1f} machines are busy in normal operation, {share}."
     )
     title = "Utilisation and headroom by pool: normal operation, and the failure in which it is fullest"
     colours = provider_colours(plan)
@@ -75,7 +76,7 @@ def _bar(
 ) -> None:
     """All machines of a pool in a state as one bar: busy, in replicas that run, without replicas."""
     start, end = ends
-    per_machine = (end - start) / load.machines
+    per_machine = (end - start) / load.machines if load.machines > 0 else 0.0
     x = start
     for machines, fill, hatch, words in (
         (load.busy_machines, look, 0, "busy"),

@@ -58,8 +58,8 @@ class UtilisationRule(GateRule):
     """How full the fullest pool or placement may be."""
 
     of: Literal["pool", "placement"] = Field(
-        description="pool: machines on which replicas stand, of those that are up; placement: share of the rate of its "
-        "replicas that is used"
+        description="pool: machines on which replicas stand, of those in service and obtained; placement: share of the "
+        "rate of its replicas that is used"
     )
     when: Literal["normal", "failures"] = Field(description="in normal operation, or in any failure of the goals")
     most_fraction: Fraction = Field(description="share that is used, at most")
