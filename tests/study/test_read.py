@@ -196,6 +196,8 @@ BAD: dict[str, tuple[str, str, str, int, str, str, str, str]] = {
     "model field": ("models/small.yaml", "kv_heads: 8", "kvheads: 8", 0, "facts.kvheads", "known", "'kv_heads'", "layers"),
     "until": ("models/small.yaml", "until: 2028-01-01", "until: soon", 0, "qualifications[1].until", "date", "'soon'", "last day"),
     "as_of": ("models/small.yaml", 'as_of: "2026"', "as_of: 2026", 0, "facts.as_of", "text", "2026", "quotes"),
+    "as_of no month": ("models/small.yaml", 'as_of: "2026"', 'as_of: "2026-13"', 0, "facts.as_of", "2026-03", "2026-13", "year"),
+    "as_of no day": ("models/small.yaml", 'as_of: "2026"', 'as_of: "2026-02-30"', 0, "facts.as_of", "month", "2026-02-30", ""),
     "as_of text": ("models/small.yaml", 'as_of: "2026"', "as_of: last year", 0, "facts.as_of", "2026-03", "last year", "year"),
     "class of a profile": ("models/small.yaml", "context_class: short", "context_class: long", 0, "profiles[0].classes[0].context_class", "class", "long", "short"),
     "class longer than the profile": ("models/small.yaml", "context_limit_tokens: 8192", "context_limit_tokens: 2048", line_of("models/small.yaml", "context_class"), "profiles[0].classes[0].context_class", "at most 2048", "4096", "raise"),

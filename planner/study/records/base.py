@@ -1,8 +1,9 @@
 """What all records share: closed fields, numbers that are numbers, evidence."""
 
+from datetime import date
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 SCHEMA_VERSION: Final = 2
 """Of study files. Version 1 is still read: `renamed.STUDY` says which fields were called otherwise."""
@@ -25,6 +26,13 @@ class Contradiction(ValueError):
     def __init__(self, message: str, fix: str) -> None:
         self.fix = fix
         super().__init__(message)
+
+
+def _a_day(text: str) -> str:
+    """A year, a month or a day that there is: 30 February is none."""
+    if len(text) == len("2026-02-30"):
+        date.fromisoformat(text)
+    return text
 
 
 class Record(BaseModel):
@@ -53,6 +61,6 @@ class Sourced(Record):
 
     evidence: Evidence = Field(description="how the figures are known")
     source: Name = Field(description="where the figures are from, or the formula they follow from")
-    as_of: Annotated[str, Field(pattern=r"^\d{4}(-\d{2}){0,2}$")] = Field(
-        description="year, month or day the figures were true"
-    )
+    as_of: Annotated[
+        str, Field(pattern=r"^\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?$"), AfterValidator(_a_day)
+    ] = Field(description="year, month or day the figures were true")
