@@ -73,7 +73,8 @@ class OfKind:
     things : how many of the study can be relaxed
     restores : whether all of them together restore a plan
     sets : smallest sets that came up
-    complete : whether these are all of them with up to `MOST_IN_SET` changes
+    complete : whether these are all of them with up to `MOST_IN_SET` changes; of what does not restore one, whether
+        that is known
     """
 
     kind: Kind
@@ -110,7 +111,9 @@ class Relaxations:
     not_in_whole_numbers: int = 0
     """sets with which the linear program has a solution, but whole numbers have none, as far as their changes go"""
     unsure: tuple[str, ...] = ()
-    """what the solver could not find out: that is taken for no, so more may restore a plan"""
+    """what the solver could not find out: more may restore a plan"""
+    is_known: bool = True
+    """whether it is known that the study has no plan as it is"""
 
 
 def relaxations(
@@ -134,7 +137,7 @@ def relaxations(
     Raises
     ------
     SolverError
-        when the solver gives neither a solution nor a proof
+        when the solver gives neither a solution nor a proof of the study as it is
     InputError
         when no problem can be built of the study
     """
@@ -145,10 +148,10 @@ def relaxations(
     if not workloads_without_edge(p) and asking.lp_usd(()) is not None:
         solution, why_not = solution_or_why_not(p, Effort(gap_fraction=gap), progress)
         if solution is not None or why_not:
-            return Relaxations(study, solution is not None, why_not=why_not)
+            return Relaxations(study, solution is not None, why_not=why_not, is_known=not why_not)
         asking.in_whole_numbers, asking.lp_usd_of = True, {}
     everything = _loosest(things)
-    if asking.lp_usd(everything) is None:
+    if asking.lp_usd(everything) is None and not asking.not_known:
         return Relaxations(
             study, False, of_kinds=_none_of(things), restores=False, why_not=_why_not(asking, everything)
         )
@@ -171,7 +174,8 @@ def relaxations(
             progress(PRICING, ended / len(restored), detail)
             restored[n] = _priced(sets[n], least[n], asking, gap)
     except KeyboardInterrupt:
-        return Relaxations(study, False, _compared(restored), tuple(of_kinds), is_stopped=True)
+        unsure = tuple(asking.unsure)
+        return Relaxations(study, False, _compared(restored), tuple(of_kinds), is_stopped=True, unsure=unsure)
     kept = [row for row in restored if row.why_not != NO_WHOLE_NUMBERS]
     return Relaxations(
         study,
@@ -203,13 +207,15 @@ def _why_not(asking: RelaxedStudy, everything: Relaxed) -> str:
 
 
 def _of_kind(kind: Kind, things: list[Relaxable], asking: RelaxedStudy) -> tuple[OfKind, list[list[Relaxable]]]:
-    """What one kind can do, and its smallest sets."""
+    """What one kind can do, and its smallest sets; all of them, where no answer was missing."""
     asking.progress(LOOKING, None, KINDS[kind])
+    not_known = asking.not_known
     if asking.lp_usd(_loosest(things)) is None:
-        return OfKind(kind, KINDS[kind], len(things), False, 0, True), []
+        return OfKind(kind, KINDS[kind], len(things), False, 0, asking.not_known == not_known), []
     smallest = smallest_sets(len(things), _does(things, asking), MOST_SETS, MOST_IN_SET, MOST_TESTS)
     sets = [[things[i] for i in sorted(one)] for one in smallest.sets]
-    return OfKind(kind, KINDS[kind], len(things), True, len(sets), smallest.complete), sets
+    complete = smallest.complete and asking.not_known == not_known
+    return OfKind(kind, KINDS[kind], len(things), True, len(sets), complete), sets
 
 
 def _does(things: Sequence[Relaxable], asking: RelaxedStudy) -> Callable[[frozenset[int]], bool]:

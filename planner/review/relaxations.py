@@ -51,12 +51,18 @@ def _title(result: Relaxations) -> str:
 
 
 def _answer(result: Relaxations, diagnosis: str) -> Section:
-    lines = [first_line(diagnosis) or f"no plan of study {result.study.study} exists as it is"]
+    name = result.study.study
+    unplanned = (
+        f"no plan of study {name} exists as it is" if result.is_known else f"study {name} may have a plan as it is"
+    )
+    lines = [first_line(diagnosis) or unplanned]
     if not result.restores:
         lines.append("no relaxation restores one: with all that can be relaxed as far as it goes there is none, either")
         lines += [f"  {line.strip()}" for line in result.why_not.splitlines()]
     elif result.why_not:
         lines.append(f"whether there is one is not known: {first_line(result.why_not)}")
+    elif result.unsure and not result.restored:
+        lines.append(f"whether a relaxation restores one is not known: {first_line(result.unsure[0])}")
     planned = [row for row in result.restored if row.cost_usd is not None]
     if planned:
         least = planned[0]
@@ -124,7 +130,7 @@ def _kinds(result: Relaxations) -> Section | None:
 
 def _does(row: OfKind) -> str:
     if not row.restores:
-        return "does not restore a plan"
+        return "does not restore a plan" if row.complete else "not known"
     many = f"{row.sets} smallest set{'s' if row.sets != 1 else ''}"
     return many if row.complete else f"{many}, more not looked for"
 

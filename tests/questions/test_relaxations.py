@@ -11,7 +11,9 @@ from studies import machine_type, model, offer, profile, random_study, site, wor
 from two_sites import call, two_sites
 
 import planner
+from planner.errors import SolverError
 from planner.problem.build import build
+from planner.questions import relaxed_study
 from planner.questions.patched import patched
 from planner.questions.patches import json_text, patch_of_text
 from planner.questions.planned import solution_or_why_not
@@ -257,6 +259,50 @@ def test_an_interruption_keeps_what_is_done(monkeypatch):
     assert second.cost_usd is None and second.lp_usd == pytest.approx(10.0)
     text = render(review_relaxations(result), "text")
     assert "INTERRUPTED" in text and "from 10.00" in text
+
+
+# ------------------------------------------------------------------ what a solver does not know is not a no
+def failing_solver(monkeypatch, fails):
+    """The linear program fails in problems of which that is said; others are solved."""
+
+    def relax(search, **more):
+        if fails(search.p):
+            raise SolverError("HiGHS: unknown")
+        return solved(search, **more)
+
+    solved = relaxed_study.relax
+    monkeypatch.setattr(relaxed_study, "relax", relax)
+
+
+def test_a_solver_that_fails_of_the_study_itself_is_an_error(monkeypatch):
+    """The study has a plan at 10 USD: nothing may say that it has none."""
+    failing_solver(monkeypatch, lambda p: True)
+    with pytest.raises(SolverError):
+        relaxations(two_sites())
+
+
+def test_a_solver_that_fails_later_is_not_a_no(monkeypatch):
+    """One machine a site; the solver fails wherever more can be bought: of these nothing is known, of goals all is."""
+    failing_solver(monkeypatch, lambda p: max(p.most_units.values()) > 1)
+    result = relaxations(two_sites(bought=ONE_EACH))
+    assert result.restores and result.unsure == ("HiGHS: unknown",)
+    assert [" + ".join(row.kinds) for row in result.restored] == ["goal"]
+    of_kind = {row.kind: row for row in result.of_kinds}
+    assert (of_kind["capacity"].restores, of_kind["capacity"].complete) == (False, False)
+    assert of_kind["goal"].restores and of_kind["goal"].complete
+    alone = relaxations(two_sites(bought=ONE_EACH), kinds=("capacity",))
+    assert alone.restores and not alone.restored
+    text = render(review_relaxations(alone), "text")
+    assert "whether a relaxation restores one is not known" in text and "no relaxation restores one" not in text
+
+
+def test_plan_says_what_is_short_where_the_solver_then_fails(tmp_path, monkeypatch):
+    failing_solver(monkeypatch, lambda p: True)
+    planned = call(
+        "plan", write_study(tmp_path / "study", policies={"budget_usd": 1000}), "--quiet", "--format", "json"
+    )
+    data = json.loads(planned.stdout)
+    assert planned.exit_code == 1 and "budget" in data["message"] and "HiGHS: unknown" in str(data)
 
 
 # ------------------------------------------------------------------ the command line
