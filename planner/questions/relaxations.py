@@ -6,7 +6,7 @@ the least values with which it still does, one after the other. Then each set is
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from planner.interruption import interrupted
 from planner.plan.decisions import gap_fraction
@@ -14,6 +14,7 @@ from planner.plan.explain import diagnose
 from planner.plan.plan import Case
 from planner.problem.build import build
 from planner.problem.eligibility import workloads_without_edge
+from planner.problem.problem import Problem
 from planner.questions.patched import patched
 from planner.questions.planned import silent, solution_or_why_not
 from planner.questions.relaxable import KINDS, Kind, Relaxable, patch_of_values, relaxables, written
@@ -143,59 +144,90 @@ def relaxations(
     """
     p = build(study, case)
     things = [thing for thing in relaxables(study, p) if thing.kind in kinds]
-    asking = RelaxedStudy(study, case, progress)
+    asking, answered, is_stopped = RelaxedStudy(study, case, progress), _Answered(), False
     progress(LOOKING, None, "")
-    if not workloads_without_edge(p) and asking.lp_usd(()) is not None:
-        solution, why_not = solution_or_why_not(p, Effort(gap_fraction=gap), progress)
-        if solution is not None or why_not:
-            return Relaxations(study, solution is not None, why_not=why_not, is_known=not why_not)
-        asking.in_whole_numbers, asking.lp_usd_of = True, {}
-    everything = _loosest(things)
-    if asking.lp_usd(everything) is None and not asking.not_known:
-        return Relaxations(
-            study, False, of_kinds=_none_of(things), restores=False, why_not=_why_not(asking, everything)
-        )
-    sets, of_kinds, restored = list[list[Relaxable]](), list[OfKind](), list[Restored]()
     try:
-        for kind in dict.fromkeys(thing.kind for thing in things):
-            in_kind = [thing for thing in things if thing.kind == kind]
-            of_kind, those = _of_kind(kind, in_kind, asking)
-            of_kinds.append(of_kind)
-            sets += _cheapest(those, asking)[:most_priced]
-        sets += _cheapest(_mixed(things, sets, asking), asking)[:most_priced]
-        least = list[Relaxed]()
-        for n, one in enumerate(sets):
-            progress(LOOKING, n / len(sets), "how far")
-            least.append(_least(one, asking))
-            restored.append(_restored(least[-1], asking))
-        cheapest_first = sorted(range(len(restored)), key=lambda n: (restored[n].drops, restored[n].lp_usd, n))
-        for ended, n in enumerate(cheapest_first if is_priced else ()):
-            detail = f"{ended + 1} of {len(restored)}: {'; '.join(restored[n].changes)}"
-            progress(PRICING, ended / len(restored), detail)
-            restored[n] = _priced(sets[n], least[n], asking, gap)
+        if _has_none(p, asking, answered, gap):
+            _restore(things, asking, answered, most_priced, gap if is_priced else None)
     except KeyboardInterrupt:
-        unsure = tuple(asking.unsure)
-        return Relaxations(study, False, _compared(restored), tuple(of_kinds), is_stopped=True, unsure=unsure)
-    kept = [row for row in restored if row.why_not != NO_WHOLE_NUMBERS]
+        is_stopped = True
+    kept = [row for row in answered.restored if row.why_not != NO_WHOLE_NUMBERS]
     return Relaxations(
         study,
-        False,
+        answered.has_plan,
         _compared(kept),
-        tuple(of_kinds),
-        in_whole_numbers=asking.in_whole_numbers,
-        not_in_whole_numbers=len(restored) - len(kept),
+        tuple(answered.of_kinds),
+        answered.restores,
+        answered.why_not,
+        is_stopped,
+        asking.in_whole_numbers,
+        not_in_whole_numbers=len(answered.restored) - len(kept),
         unsure=tuple(asking.unsure),
+        is_known=answered.is_known,
     )
+
+
+@dataclass
+class _Answered:
+    """What is answered so far, as `Relaxations` say it: an interruption keeps it."""
+
+    has_plan: bool = False
+    is_known: bool = False
+    restores: bool = True
+    why_not: str = ""
+    of_kinds: list[OfKind] = field(default_factory=list)
+    restored: list[Restored] = field(default_factory=list)
+
+
+def _has_none(p: Problem, asking: RelaxedStudy, answered: _Answered, gap: float) -> bool:
+    """Whether the study has no plan as it is, for certain."""
+    if not workloads_without_edge(p) and asking.lp_usd(()) is not None:
+        solution, answered.why_not = solution_or_why_not(p, Effort(gap_fraction=gap), asking.progress)
+        answered.has_plan, answered.is_known = solution is not None, not answered.why_not
+        asking.in_whole_numbers, asking.lp_usd_of = answered.is_known and not answered.has_plan, {}
+        return asking.in_whole_numbers
+    answered.is_known = True
+    return True
+
+
+def _restore(
+    things: list[Relaxable], asking: RelaxedStudy, answered: _Answered, most_priced: int, gap: float | None
+) -> None:
+    """Look for sets that restore a plan, and plan them to a gap; none: they are not planned."""
+    everything = _loosest(things)
+    if asking.lp_usd(everything) is None and not asking.not_known:
+        answered.restores, answered.of_kinds = False, _none_of(things)
+        answered.why_not = _why_not(asking, everything)
+        return
+    sets, restored, progress = list[list[Relaxable]](), answered.restored, asking.progress
+    for kind in dict.fromkeys(thing.kind for thing in things):
+        in_kind = [thing for thing in things if thing.kind == kind]
+        of_kind, those = _of_kind(kind, in_kind, asking)
+        answered.of_kinds.append(of_kind)
+        sets += _cheapest(those, asking)[:most_priced]
+    sets += _cheapest(_mixed(things, sets, asking), asking)[:most_priced]
+    least = list[Relaxed]()
+    for n, one in enumerate(sets):
+        progress(LOOKING, n / len(sets), "how far")
+        least.append(_least(one, asking))
+        restored.append(_restored(least[-1], asking))
+    if gap is None:
+        return
+    cheapest_first = sorted(range(len(restored)), key=lambda n: (restored[n].drops, restored[n].lp_usd, n))
+    for ended, n in enumerate(cheapest_first):
+        detail = f"{ended + 1} of {len(restored)}: {'; '.join(restored[n].changes)}"
+        progress(PRICING, ended / len(restored), detail)
+        restored[n] = _priced(sets[n], least[n], asking, gap)
 
 
 def _loosest(things: Iterable[Relaxable]) -> Relaxed:
     return tuple((thing, thing.most) for thing in things)
 
 
-def _none_of(things: Sequence[Relaxable]) -> tuple[OfKind, ...]:
+def _none_of(things: Sequence[Relaxable]) -> list[OfKind]:
     """Kinds of which nothing restores a plan."""
     of_kind = {kind: [thing for thing in things if thing.kind == kind] for kind in KINDS}
-    return tuple(OfKind(kind, KINDS[kind], len(those), False, 0, True) for kind, those in of_kind.items() if those)
+    return [OfKind(kind, KINDS[kind], len(those), False, 0, True) for kind, those in of_kind.items() if those]
 
 
 def _why_not(asking: RelaxedStudy, everything: Relaxed) -> str:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+from dataclasses import replace
 
 import pytest
 from helpers import write_study
@@ -13,6 +14,7 @@ from two_sites import call, two_sites
 import planner
 from planner.errors import SolverError
 from planner.problem.build import build
+from planner.questions import relaxations as asked
 from planner.questions import relaxed_study
 from planner.questions.patched import patched
 from planner.questions.patches import json_text, patch_of_text
@@ -259,6 +261,39 @@ def test_an_interruption_keeps_what_is_done(monkeypatch):
     assert second.cost_usd is None and second.lp_usd == pytest.approx(10.0)
     text = render(review_relaxations(result), "text")
     assert "INTERRUPTED" in text and "from 10.00" in text
+
+
+def test_an_interruption_keeps_what_was_not_in_whole_numbers_and_not_known(monkeypatch):
+    """The first plan has no whole numbers, as far as it goes; then it ends: the row is left out and counted."""
+    calls = []
+
+    def none_then_ended(things, least, asking, gap):
+        calls.append(things)
+        if len(calls) > 1:
+            raise KeyboardInterrupt
+        asking.unsure.append("a solver that failed")
+        return replace(asked._restored(least, asking), why_not=asked.NO_WHOLE_NUMBERS)
+
+    monkeypatch.setattr(asked, "_priced", none_then_ended)
+    result = relaxations(two_sites(bought=ONE_EACH))
+    assert [" + ".join(row.kinds) for row in result.restored] == ["capacity"]
+    assert (result.is_stopped, result.not_in_whole_numbers) == (True, 1)
+    assert result.unsure == ("a solver that failed",)
+
+
+def test_an_interruption_at_the_first_says_that_nothing_is_known(monkeypatch):
+    def ended(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(relaxed_study, "relax", ended)
+    result = relaxations(two_sites())
+    assert result.is_stopped and not result.is_known and not result.has_plan
+    text = render(review_relaxations(result), "text")
+    assert "may have a plan as it is" in text and "INTERRUPTED" in text
+    monkeypatch.undo()
+    monkeypatch.setattr(asked, "diagnose", ended)
+    result = relaxations(two_sites(bought=ONE_EACH), kinds=("budget",))
+    assert result.is_stopped and result.is_known and not result.restores
 
 
 # ------------------------------------------------------------------ what a solver does not know is not a no
