@@ -400,9 +400,10 @@ def _raised(least: Relaxed, steps: int) -> Relaxed:
 
 
 def _compared(restored: Iterable[Restored]) -> tuple[Restored, ...]:
-    """The sets, cheapest first, with what each costs beyond it; then those that drop something, or have no plan."""
+    """The sets, cheapest first, then those that drop something, or have no plan; with what each costs beyond the
+    cheapest that drops nothing."""
     order = sorted(restored, key=lambda row: (row.cost_usd is None, row.drops, row.cost_usd or row.lp_usd, row.changes))
-    least = next((row.cost_usd for row in order if row.cost_usd is not None), None)
+    least = next((row.cost_usd for row in order if row.cost_usd is not None and not row.drops), None)
     if least is None:
         return tuple(order)
 

@@ -229,6 +229,13 @@ def test_to_ask_for_nothing_is_the_last_resort():
     assert last.drops and last.cost_usd == 0.0 and "(dropped)" in last.changes[0]
 
 
+def test_what_serves_nothing_of_a_goal_is_no_measure_for_others():
+    """Without any offer that may be bought a plan serves nothing, for nothing: no cheapest to compare others with."""
+    study = two_sites(policies=Policies(offers=("spot",)))
+    (row,) = relaxations(study, kinds=("goal",)).restored
+    assert row.drops and row.cost_usd == 0.0 and (row.more_usd, row.more_fraction) == (None, None)
+
+
 @pytest.mark.parametrize("seed", [55, 147, 183])
 def test_brute_force_says_the_same(seed):
     """Every set has a plan, at its cost to within the gap, and no part of one has any."""
