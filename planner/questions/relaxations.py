@@ -19,7 +19,7 @@ from planner.questions.patched import patched
 from planner.questions.planned import silent, solution_or_why_not
 from planner.questions.relaxable import KINDS, Kind, Relaxable, patch_of_values, relaxables, written
 from planner.questions.relaxed_study import NAME, Relaxed, RelaxedStudy, rough_effort
-from planner.questions.smallest_sets import MOST_IN_SET, smallest_sets
+from planner.questions.smallest_sets import MOST_IN_SET, SmallestSets, smallest_sets
 from planner.solve.search import Effort, Progress
 from planner.study.records.study import Study
 
@@ -33,6 +33,9 @@ TIMES_RAISED, TIMES_LOWERED = 4, 3
 go."""
 LOOKING, PRICING = "looking for what restores a plan", "planning what restores one"
 NO_WHOLE_NUMBERS = "no plan in whole numbers, as far as these go"
+NOT_ALWAYS_LOOSER: tuple[Kind, ...] = ("latency", "policy")
+"""By waiting, kinds that may also take a plan away: an edge more, and the queue of its placement is held to what that
+leaves to wait."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,9 @@ class Relaxations:
     """what the solver could not find out: more may restore a plan"""
     is_known: bool = True
     """whether it is known that the study has no plan as it is"""
+    is_proven_smallest: bool = True
+    """whether a change that goes further restores what a shorter one does, so that no smaller set is missed: not by
+    waiting, for what is in NOT_ALWAYS_LOOSER"""
 
 
 def relaxations(
@@ -164,6 +170,7 @@ def relaxations(
         not_in_whole_numbers=len(answered.restored) - len(kept),
         unsure=tuple(asking.unsure),
         is_known=answered.is_known,
+        is_proven_smallest=not _may_tighten(things, asking),
     )
 
 
@@ -194,8 +201,9 @@ def _restore(
     things: list[Relaxable], asking: RelaxedStudy, answered: _Answered, most_priced: int, gap: float | None
 ) -> None:
     """Look for sets that restore a plan, and plan them to a gap; none: they are not planned."""
+    things = [_as_far_as_it_restores(thing, asking) for thing in things]
     everything = _loosest(things)
-    if asking.lp_usd(everything) is None and not asking.not_known:
+    if asking.lp_usd(everything) is None and not asking.not_known and not _may_tighten(things, asking):
         answered.restores, answered.of_kinds = False, _none_of(things)
         answered.why_not = _why_not(asking, everything)
         return
@@ -220,6 +228,21 @@ def _restore(
         restored[n] = _priced(sets[n], least[n], asking, gap)
 
 
+def _may_tighten(things: Iterable[Relaxable], asking: RelaxedStudy) -> bool:
+    """Whether one of these things, relaxed further, may take a plan away."""
+    return asking.is_by_waiting and any(thing.kind in NOT_ALWAYS_LOOSER for thing in things)
+
+
+def _as_far_as_it_restores(thing: Relaxable, asking: RelaxedStudy) -> Relaxable:
+    """The thing; where its loosest values may tighten, without those above the last that restores a plan by itself."""
+    if _may_tighten([thing], asking):
+        asking.progress(LOOKING, None, thing.text)
+        for n in range(thing.most, 0, -1):
+            if asking.lp_usd(((thing, n),)) is not None:
+                return replace(thing, values=thing.values[:n])
+    return thing
+
+
 def _loosest(things: Iterable[Relaxable]) -> Relaxed:
     return tuple((thing, thing.most) for thing in things)
 
@@ -241,13 +264,15 @@ def _why_not(asking: RelaxedStudy, everything: Relaxed) -> str:
 def _of_kind(kind: Kind, things: list[Relaxable], asking: RelaxedStudy) -> tuple[OfKind, list[list[Relaxable]]]:
     """What one kind can do, and its smallest sets; all of them, where no answer was missing."""
     asking.progress(LOOKING, None, KINDS[kind])
-    not_known = asking.not_known
-    if asking.lp_usd(_loosest(things)) is None:
-        return OfKind(kind, KINDS[kind], len(things), False, 0, asking.not_known == not_known), []
-    smallest = smallest_sets(len(things), _does(things, asking), MOST_SETS, MOST_IN_SET, MOST_TESTS)
-    sets = [[things[i] for i in sorted(one)] for one in smallest.sets]
-    complete = smallest.complete and asking.not_known == not_known
-    return OfKind(kind, KINDS[kind], len(things), True, len(sets), complete), sets
+    not_known, does, alone = asking.not_known, _does(things, asking), list[frozenset[int]]()
+    if may_tighten := _may_tighten(things, asking):
+        alone = [one for one in (frozenset({i}) for i in range(len(things))) if does(one)]
+    smallest = SmallestSets([], True, 0)
+    if restores := asking.lp_usd(_loosest(things)) is not None:
+        smallest = smallest_sets(len(things), does, MOST_SETS, MOST_IN_SET, MOST_TESTS, alone)
+    sets = [[things[i] for i in sorted(one)] for one in [*alone, *smallest.sets]]
+    complete = smallest.complete and asking.not_known == not_known and not may_tighten
+    return OfKind(kind, KINDS[kind], len(things), restores or bool(alone), len(sets), complete), sets
 
 
 def _does(things: Sequence[Relaxable], asking: RelaxedStudy) -> Callable[[frozenset[int]], bool]:
@@ -289,7 +314,10 @@ def _least(things: list[Relaxable], asking: RelaxedStudy) -> Relaxed:
         def restores(n: int, thing: Relaxable = thing) -> bool:
             return asking.lp_usd(tuple({**relaxed, thing: n}.items())) is not None
 
-        relaxed[thing] = _first(restores, thing.most)
+        if _may_tighten([thing], asking):
+            relaxed[thing] = next((n for n in range(1, thing.most) if restores(n)), thing.most)
+        else:
+            relaxed[thing] = _first(restores, thing.most)
     for thing in things:
         n, needed = relaxed.pop(thing), thing
         for limit in thing.limits:

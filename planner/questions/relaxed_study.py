@@ -52,6 +52,11 @@ class RelaxedStudy:
     lp_usd_of: dict[frozenset[tuple[str, object]], float | None] = field(default_factory=dict)
     unknown: set[frozenset[tuple[str, object]]] = field(default_factory=set)
 
+    @property
+    def is_by_waiting(self) -> bool:
+        """Whether utilisation is by waiting."""
+        return self.study.utilisation.basis == "waiting"
+
     def problem(self, relaxed: Relaxed) -> Problem | None:
         """The problem with things relaxed; none where it cannot be asked."""
         study, findings = patched(self.study, (patch_of_values(relaxed, NAME),), NAME) if relaxed else (self.study, [])

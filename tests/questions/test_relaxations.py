@@ -9,6 +9,7 @@ import pytest
 from helpers import write_study
 from oracle import cheapest
 from studies import machine_type, model, offer, profile, random_study, site, workload
+from studies import study as study_of
 from two_sites import call, two_sites
 
 import planner
@@ -18,7 +19,7 @@ from planner.questions import relaxations as asked
 from planner.questions import relaxed_study
 from planner.questions.patched import patched
 from planner.questions.patches import json_text, patch_of_text
-from planner.questions.planned import solution_or_why_not
+from planner.questions.planned import silent, solution_or_why_not
 from planner.questions.relaxable import patch_of_values, relaxables, with_limits
 from planner.questions.relaxations import relaxations
 from planner.questions.smallest_sets import smallest_sets
@@ -27,8 +28,9 @@ from planner.review.render import render
 from planner.solve.search import Effort
 from planner.solve.solve import solve
 from planner.study.places import Reading
+from planner.study.records.inventory import Pool
 from planner.study.records.policies import Policies, Quota
-from planner.study.records.study import Component, Dependency, Goal, Needs, Origin, Tier
+from planner.study.records.study import Component, Dependency, Goal, Needs, Origin, Tier, Utilisation
 
 ONE_EACH = [offer("a/x/m", 2, most_units=1.0), offer("b/y/m", 3, most_units=1.0)]
 
@@ -345,6 +347,42 @@ def test_plan_says_what_is_short_where_the_solver_then_fails(tmp_path, monkeypat
     )
     data = json.loads(planned.stdout)
     assert planned.exit_code == 1 and "budget" in data["message"] and "HiGHS: unknown" in str(data)
+
+
+# ------------------------------------------------------------------ by waiting, looser is not always looser
+def three_origins(each, most_units):
+    """By waiting: `mid` reaches no site within 20 ms, one with 31; the longest round trip lets everybody reach both,
+    and what that leaves to wait holds every queue."""
+    return study_of(
+        sites=(site("a/x", (50.0, 0.0)), site("b/y", (40.0, -75.0))),
+        machine_types=(machine_type("m"),),
+        pools=(Pool(site="a/x", machine_type="m"), Pool(site="b/y", machine_type="m")),
+        bought=[offer("a/x/m", 2, most_units=most_units), offer("b/y/m", 2, most_units=most_units)],
+        models=(model("m", [profile("m", "cuda", 5)]),),
+        origins=(
+            Origin(name="near", latitude=50.0, longitude=0.0),
+            Origin(name="mid", latitude=50.0, longitude=20.0),
+            Origin(name="far", latitude=40.0, longitude=-75.0),
+        ),
+        tiers=(Tier(name="t", round_trip_ms=20.0, first_token_ms=199.0),),
+        workloads=(workload("w"),),
+        demand={("w", "near"): each, ("w", "mid"): each / 5, ("w", "far"): each},
+        utilisation=Utilisation(basis="waiting"),
+    )
+
+
+def test_by_waiting_a_value_between_may_restore_what_the_loosest_does_not():
+    study = three_origins(24.25, 10.0)
+    (thing,) = (one for one in relaxables(study, build(study)) if one.text.startswith("round trip"))
+    asking = relaxed_study.RelaxedStudy(study, "base", silent)
+    assert asking.lp_usd(((thing, 1),)) is not None and asking.lp_usd(((thing, thing.most),)) is None
+    result = relaxations(study, kinds=("latency",), is_priced=False)
+    (row,) = result.restored
+    assert row.sets == ("tiers[t].round_trip_ms=31",)
+    (of_kind,) = result.of_kinds
+    assert of_kind.restores and not of_kind.complete and not result.is_proven_smallest
+    text = render(review_relaxations(result), "text")
+    assert "are not ruled out" in text and "there may be more" in text
 
 
 # ------------------------------------------------------------------ the command line
