@@ -18,6 +18,8 @@ OUT_OF_SCOPE = (
     "more stock is stock that a provider may not have; a qualification is work: these are what to ask for, no promise",
 )
 
+MAY_TIGHTEN = "by waiting, a longer round trip or a policy dropped may also take a plan away"
+
 
 def review_relaxations(result: Relaxations, error: NoPlan | None = None) -> Report:
     """What restores a plan: ANSWER, WHAT IS SHORT, WHAT RESTORES A PLAN, BY KIND, NEXT, OUT OF SCOPE.
@@ -51,12 +53,20 @@ def _title(result: Relaxations) -> str:
 
 
 def _answer(result: Relaxations, diagnosis: str) -> Section:
-    lines = [first_line(diagnosis) or f"no plan of study {result.study.study} exists as it is"]
+    name = result.study.study
+    unplanned = (
+        f"no plan of study {name} exists as it is" if result.is_known else f"study {name} may have a plan as it is"
+    )
+    lines = [first_line(diagnosis) or unplanned]
     if not result.restores:
         lines.append("no relaxation restores one: with all that can be relaxed as far as it goes there is none, either")
         lines += [f"  {line.strip()}" for line in result.why_not.splitlines()]
     elif result.why_not:
         lines.append(f"whether there is one is not known: {first_line(result.why_not)}")
+    elif not result.restored and not result.is_proven_smallest and not result.is_stopped and result.is_known:
+        lines.append(f"no relaxation that was tried restores one; {MAY_TIGHTEN}: others may")
+    elif result.unsure and not result.restored:
+        lines.append(f"whether a relaxation restores one is not known: {first_line(result.unsure[0])}")
     planned = [row for row in result.restored if row.cost_usd is not None]
     if planned:
         least = planned[0]
@@ -91,8 +101,10 @@ def _restored(result: Relaxations) -> Section | None:
     )
     months = f"{result.study.horizon.months:g} months"
     lines = (f"smallest sets of changes: no part of one does by itself; USD over {months}, each within its gap",)
-    after = ("from: no plan with these changes costs less; it was not planned",) if _unplanned(result) else ()
-    return Section("WHAT RESTORES A PLAN", lines, columns, result.restored, after, most=None)
+    after = ["from: no plan with these changes costs less; it was not planned"] if _unplanned(result) else []
+    if not result.is_proven_smallest:
+        after.append(f"{MAY_TIGHTEN}: smaller sets, and tighter values of several at once, are not ruled out")
+    return Section("WHAT RESTORES A PLAN", lines, columns, result.restored, tuple(after), most=None)
 
 
 def _unplanned(result: Relaxations) -> bool:
@@ -124,9 +136,9 @@ def _kinds(result: Relaxations) -> Section | None:
 
 def _does(row: OfKind) -> str:
     if not row.restores:
-        return "does not restore a plan"
+        return "does not restore a plan" if row.complete else "not known"
     many = f"{row.sets} smallest set{'s' if row.sets != 1 else ''}"
-    return many if row.complete else f"{many}, more not looked for"
+    return many if row.complete else f"{many}, there may be more"
 
 
 def _next(result: Relaxations) -> Section | None:
