@@ -1,9 +1,11 @@
 """What a step of each limit is worth: the LP bound of the study solved again with it moved; and the plan made again.
 
 The bound is that of the plan with divisible replicas, over all failures. Where a step more saves nothing, a step less
-is asked about as well: a dual says nothing of a step and, of a degenerate program, holds on one side only.
+is asked about as well: a dual says nothing of a step and, of a degenerate program, holds on one side only. A step more
+can also be dearer: by waiting a longer round trip adds edges, and the longest of them sets the wait of all.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 from planner.errors import InputError, NoPlan, SolverError
@@ -21,6 +23,8 @@ from planner.study.records.study import Study
 
 MOST_STEPS = 10
 """Steps that are asked about unless all are wanted: each is a linear program over all failures, or two."""
+BY_WAITING = "by waiting: the bound may move another way than the plan, whose replicas wait together"
+"""Said of a longer round trip where utilisation is by waiting: the edge with least time to wait sets that of all."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +34,17 @@ class Value:
     Parameters
     ----------
     kind, what, unit, step, means : of the step, see `Step`
-    lp_saves_usd : by how much the LP bound falls with a step more headroom [USD over the horizon]; none: no bound
+    lp_saves_usd : by how much the LP bound falls with a step more headroom [USD over the horizon]; below zero: by how
+        much it rises; none: no bound
     saves_usd_per_month : the same, a month of the horizon
-    lp_costs_usd : by how much it rises with a step less; none: not asked, or there is no such study, or no plan
+    lp_costs_usd : by how much it rises with a step less; below zero: by how much it falls; none: not asked, or there
+        is no such study, or no plan
     costs_usd_per_month : the same, a month
     loosened, tightened : why there is no `lp_saves_usd`, no `lp_costs_usd`; empty where there is one
     replanned_least_usd, replanned_most_usd : where planned again with a step more: between which savings the truth lies
         by the proofs of both plans [USD over the horizon]
     replanned_usd : what the two plans differ by [USD over the horizon]
+    caution : why these figures of the bound may say nothing of the plan; empty: nothing is known against it
     """
 
     kind: Kind
@@ -54,6 +61,7 @@ class Value:
     replanned_usd: float | None = None
     replanned_least_usd: float | None = None
     replanned_most_usd: float | None = None
+    caution: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,8 @@ def values(
     Parameters
     ----------
     most : steps that are asked about; none: all, each in both directions
-    plan_again : of those that save most, how many are planned again, in whole numbers
+    plan_again : of those that save most, how many are planned again, in whole numbers; first those of which the bound
+        may say nothing
     effort : of these plans
 
     Raises
@@ -107,12 +116,13 @@ def values(
             not_asked = [each.what for each in steps[n:]]
             break
     rows.sort(key=lambda row: (-(row[0].lp_saves_usd or 0.0), -(row[0].lp_costs_usd or 0.0), row[0].what))
-    valued = []
-    for n, (value, step) in enumerate(rows):
-        if n < plan_again and not interrupted():
+    valued = [value for value, _ in rows]
+    by_need = sorted(range(len(rows)), key=lambda at: not valued[at].caution)
+    for n, at in enumerate(by_need[:plan_again]):
+        step = rows[at][1]
+        if not interrupted():
             progress("planning again", n / plan_again, step.what)
-            value = _planned_again(plan, value, step, effort)
-        valued.append(value)
+            valued[at] = _planned_again(plan, valued[at], step, effort)
     return Values(search.bound, plan.study.horizon.months, tuple(valued), tuple(not_asked))
 
 
@@ -125,11 +135,11 @@ def value_of(plan: Plan, search: Search, step: Step, both: bool = True) -> Value
     """
     months = plan.study.horizon.months
     difference_usd, loosened = _moved_usd(plan, search, step.moved(step.size))
-    saves_usd = None if difference_usd is None else max(0.0, -difference_usd)
+    saves_usd = None if difference_usd is None else 0.0 - difference_usd
     costs_usd, tightened = None, "not asked"
-    if both or not saves_usd:
-        difference_usd, tightened = _moved_usd(plan, search, step.moved(-step.size))
-        costs_usd = None if difference_usd is None else max(0.0, difference_usd)
+    if both or saves_usd is None or saves_usd <= 0:
+        costs_usd, tightened = _moved_usd(plan, search, step.moved(-step.size))
+    is_by_waiting = step.kind == "latency" and plan.problem.waiting is not None
     return Value(
         step.kind,
         step.what,
@@ -142,6 +152,7 @@ def value_of(plan: Plan, search: Search, step: Step, both: bool = True) -> Value
         None if costs_usd is None else costs_usd / months,
         loosened,
         tightened,
+        caution=BY_WAITING if is_by_waiting else "",
     )
 
 
@@ -182,7 +193,10 @@ def _covers(before: Problem, after: Problem) -> str:
 
 
 def _planned_again(plan: Plan, value: Value, step: Step, effort: Effort) -> Value:
-    """A value with what planning again with a step more headroom saves, and between what that lies by both proofs."""
+    """A value with what planning again with a step more headroom saves, and between what that lies by both proofs.
+
+    More headroom is never dearer, but where the value says caution: elsewhere nothing below zero is possible.
+    """
     study = step.moved(step.size)
     if study is None:
         return value
@@ -192,9 +206,10 @@ def _planned_again(plan: Plan, value: Value, step: Step, effort: Effort) -> Valu
         solution = solve(p, effort, None, silent, proof.binding_failures, plan.decisions)
     except (InputError, NoPlan, SolverError, KeyboardInterrupt):
         return value
+    least_usd = -math.inf if value.caution else 0.0
     return replace(
         value,
-        replanned_usd=max(0.0, proof.cost_usd - solution.cost_usd),
-        replanned_least_usd=max(0.0, proof.bound_usd - solution.cost_usd),
-        replanned_most_usd=max(0.0, proof.cost_usd - solution.bound_usd),
+        replanned_usd=max(least_usd, proof.cost_usd - solution.cost_usd),
+        replanned_least_usd=max(least_usd, proof.bound_usd - solution.cost_usd),
+        replanned_most_usd=max(least_usd, proof.cost_usd - solution.bound_usd),
     )

@@ -88,16 +88,20 @@ def _answer(plan: Plan, valued: Values) -> Section:
         lines.append(f"sized by {count}: {first_of(binding, MOST_NAMED)}; the others follow from these")
     else:
         lines.append("sized by normal operation: no failure needs more than that")
-    saving = [row for row in valued.rows if row.saves_usd_per_month]
+    saving = [row for row in valued.rows if (row.saves_usd_per_month or 0.0) > 0]
     for row in saving[:MOST_SENTENCES]:
         lines.append(f"{sentence(row)}{_beside(row)}")
-    tight = [row for row in valued.rows if not row.saves_usd_per_month and row.costs_usd_per_month]
+    dearer = [row for row in valued.rows if (row.saves_usd_per_month or 0.0) < 0]
+    for row in dearer[:MOST_SENTENCES]:
+        more = usd(-(row.saves_usd_per_month or 0.0))
+        lines.append(f"{row.what}: {row.means} would cost {more} USD a month more{_beside(row)}")
+    tight = [row for row in valued.rows if not row.saves_usd_per_month and (row.costs_usd_per_month or 0.0) > 0]
     for row in tight[:MOST_SENTENCES]:
         lines.append(
             f"{row.what}: {row.means} saves nothing; as much less would cost {usd(row.costs_usd_per_month or 0.0)} USD "
-            "a month"
+            f"a month{_beside(row)}"
         )
-    if not saving and not tight:
+    if not saving and not dearer and not tight:
         lines.append("nothing that was asked about saves or costs anything")
     return Section("ANSWER", tuple(lines))
 
@@ -108,7 +112,10 @@ def sentence(row: Value) -> str:
 
 
 def _beside(row: Value) -> str:
-    return "" if row.replanned_usd is None else " (bound); planned again: see below"
+    bound = f" (bound; {row.caution})" if row.caution else " (bound)"
+    if row.replanned_usd is not None:
+        return f"{bound}; planned again: see below"
+    return f"{bound}; see --plan-again" if row.caution else ""
 
 
 def _values(valued: Values) -> Section:
@@ -130,6 +137,7 @@ def _values(valued: Values) -> Section:
     after = [CONFIRMED]
     if is_planned:
         after.append(PLANNED_AGAIN)
+    after += dict.fromkeys(f"{row.what} {row.caution}: see --plan-again" for row in valued.rows if row.caution)
     if valued.not_asked:
         after.append(
             f"not asked about: {first_of(list(valued.not_asked), MOST_NAMED)}; --all asks about each, both ways"
@@ -141,15 +149,17 @@ def _values(valued: Values) -> Section:
     return Section("VALUES", (), columns, valued.rows, tuple(after), most=None)
 
 
-def _money(value: float) -> str:
+def _money(value: float, below_zero: str) -> str:
+    if value < 0:
+        return f"{below_zero} {usd(-value)}"
     return usd(value) if value else "nothing"
 
 
 def _saves(row: Value) -> str:
-    return row.loosened if row.saves_usd_per_month is None else _money(row.saves_usd_per_month)
+    return row.loosened if row.saves_usd_per_month is None else _money(row.saves_usd_per_month, "costs")
 
 
 def _costs(row: Value) -> str:
     if row.costs_usd_per_month is not None:
-        return _money(row.costs_usd_per_month)
+        return _money(row.costs_usd_per_month, "saves")
     return row.tightened
