@@ -21,6 +21,7 @@ from planner.solve.search import Effort, Infeasible, Progress, Search
 from planner.solve.solve import solve
 from planner.study.records.study import Study
 
+INTERRUPTED = "interrupted"
 MOST_STEPS = 10
 """Steps that are asked about unless all are wanted: each is a linear program over all failures, or two."""
 BY_WAITING = "by waiting: the bound may move another way than the plan, whose replicas wait together"
@@ -44,6 +45,7 @@ class Value:
     replanned_least_usd, replanned_most_usd : where planned again with a step more: between which savings the truth lies
         by the proofs of both plans [USD over the horizon]
     replanned_usd : what the two plans differ by [USD over the horizon]
+    not_replanned : why there is none of these, where it was to be planned again; empty where there are, or it was not
     caution : why these figures of the bound may say nothing of the plan; empty: nothing is known against it
     """
 
@@ -61,6 +63,7 @@ class Value:
     replanned_usd: float | None = None
     replanned_least_usd: float | None = None
     replanned_most_usd: float | None = None
+    not_replanned: str = ""
     caution: str = ""
 
 
@@ -120,9 +123,8 @@ def values(
     by_need = sorted(range(len(rows)), key=lambda at: not valued[at].caution)
     for n, at in enumerate(by_need[:plan_again]):
         step = rows[at][1]
-        if not interrupted():
-            progress("planning again", n / plan_again, step.what)
-            valued[at] = _planned_again(plan, valued[at], step, effort)
+        progress("planning again", n / plan_again, step.what)
+        valued[at] = _planned_again(plan, valued[at], step, effort)
     return Values(search.bound, plan.study.horizon.months, tuple(valued), tuple(not_asked))
 
 
@@ -170,9 +172,13 @@ def _moved_usd(plan: Plan, search: Search, study: Study | None) -> tuple[float |
     except Infeasible:
         return None, "no plan"
     except (InputError, NoPlan, SolverError) as error:
-        return None, f"not known: {str(error).partition(chr(10))[0]}"
+        return None, _not_known(error)
     difference_usd = moved_usd - search.bound
     return (0.0 if abs(difference_usd) <= close_usd(search) else difference_usd), ""
+
+
+def _not_known(error: Exception) -> str:
+    return f"not known: {str(error).partition(chr(10))[0]}"
 
 
 def _covers(before: Problem, after: Problem) -> str:
@@ -195,17 +201,22 @@ def _covers(before: Problem, after: Problem) -> str:
 def _planned_again(plan: Plan, value: Value, step: Step, effort: Effort) -> Value:
     """A value with what planning again with a step more headroom saves, and between what that lies by both proofs.
 
-    More headroom is never dearer, but where the value says caution: elsewhere nothing below zero is possible.
+    More headroom is never dearer, but where the value says caution: elsewhere nothing below zero is possible. What the
+    bound does not compare is not compared here: where less is due a plan is cheaper, and nothing was saved.
     """
-    study = step.moved(step.size)
-    if study is None:
-        return value
-    proof = plan.file.proof
+    if value.loosened:
+        return replace(value, not_replanned=value.loosened)
+    if interrupted():
+        return replace(value, not_replanned=INTERRUPTED)
+    study, proof = step.moved(step.size), plan.file.proof
+    assert study is not None, "loosened says where there is none"
     try:
         p = build(study, plan.file.demand_case)
         solution = solve(p, effort, None, silent, proof.binding_failures, plan.decisions)
-    except (InputError, NoPlan, SolverError, KeyboardInterrupt):
-        return value
+    except KeyboardInterrupt:
+        return replace(value, not_replanned=INTERRUPTED)
+    except (InputError, NoPlan, SolverError) as error:
+        return replace(value, not_replanned=_not_known(error))
     least_usd = -math.inf if value.caution else 0.0
     return replace(
         value,

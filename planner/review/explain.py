@@ -123,10 +123,10 @@ def _values(valued: Values) -> Section:
 
     def planned_again(row: Value) -> str:
         if row.replanned_least_usd is None or row.replanned_most_usd is None:
-            return ""
+            return row.not_replanned
         return f"{usd(row.replanned_least_usd / months)} to {usd(row.replanned_most_usd / months)}"
 
-    is_planned = any(row.replanned_usd is not None for row in valued.rows)
+    is_planned = any(row.replanned_usd is not None or row.not_replanned for row in valued.rows)
     columns = (
         Column("what"),
         Column("a step", lambda row: row.means),

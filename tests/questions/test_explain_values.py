@@ -9,7 +9,7 @@ from three_sites import three_sites
 from two_sites import two_sites
 from whole_program import optimum
 
-from planner.errors import NoPlan
+from planner.errors import NoPlan, SolverError
 from planner.plan.in_hand import Plan, in_hand
 from planner.plan.plan import make_plan
 from planner.problem.arrays import merged
@@ -146,6 +146,29 @@ def test_only_so_many_are_asked_about_and_a_plan_again_says_between_what():
     assert row.what == "all demand" and row.tightened == "not asked" and len(few.not_asked) == 3
     assert row.replanned_usd == pytest.approx(0.0), "four machines are needed all the same"
     assert row.replanned_least_usd <= 0.0 + 1e-9 <= row.replanned_most_usd + 1e-6
+
+
+@pytest.mark.parametrize("error", [SolverError("time limit of 1 s passed"), KeyboardInterrupt()], ids=str)
+def test_why_a_step_was_not_planned_again_is_on_its_row(monkeypatch, error):
+    def fails(*given):
+        raise error
+
+    plan = planned(two_sites())
+    monkeypatch.setattr(explain_values, "solve", fails)
+    valued = values(plan, 1, plan_again=1)
+    (row,) = valued.rows
+    why = "interrupted" if isinstance(error, KeyboardInterrupt) else "not known: time limit of 1 s passed"
+    assert row.replanned_usd is None and row.not_replanned == why
+    assert why in render(Report("why", True, values_sections(plan, valued), {}), "text")
+
+
+def test_what_does_not_compare_is_not_planned_again():
+    """With 10 ms more the far site is in reach, and all is due when the near one is lost: 10 USD, not 6."""
+    plan = planned(far_and_near(25.0, Goal(any="site", within_seconds=60.0)))
+    valued = values(plan, None, plan_again=10)
+    (row,) = [each for each in valued.rows if each.kind == "latency"]
+    assert row.loosened == row.not_replanned == "more can be covered in 1 of the failures, as site:a/x"
+    assert row.replanned_usd is None and row.lp_saves_usd is None
 
 
 def test_entry_prices_by_hand():
