@@ -182,15 +182,16 @@ def usd_per_million_requests(p: Problem, w: str, o: str, e: str) -> tuple[float,
     """What a million requests of a workload cost at a placement [USD], and by which offer; None: nothing can be bought.
 
     Formula
-        replica_seconds · burst / utilisation · machines_per_replica / 3600 · price / usable + request_usd, times 10^6
-    of the cheapest offer of the pool that counts whole in every failure; where none does, of the cheapest
+        10^6 · (machine_seconds / usable / 3600 · machine_usd + request_usd)
+        machine_seconds = replica_seconds · burst / utilisation · machines_per_replica
+        machine_usd: machine_usd_per_hour of the cheapest offer of the pool that counts whole in every failure; where
+        none does, of the cheapest
     """
     pool = p.pool_of[e]
     counts = [b for b in p.offers_of[pool] if all(by_offer.get(b, 1.0) >= 1 for by_offer in p.counted.values())]
     prices = []
     for b in counts or p.offers_of[pool]:
-        first = next((t for t in p.periods if p.may_start(b, t)), p.periods[0])
-        prices.append((unit_usd_per_hour(p, b, first) / p.machines_per_unit[b], b))
+        prices.append((machine_usd_per_hour(p, b), b))
     if not prices:
         return None
     price, offer = min(prices)
@@ -198,6 +199,24 @@ def usd_per_million_requests(p: Problem, w: str, o: str, e: str) -> tuple[float,
     machine_seconds = p.replica_seconds[w, e] * p.burst_factor[w] / utilisation * p.machines_per_replica[e]
     usd = machine_seconds / p.usable_fraction[pool] / SECONDS_PER_HOUR * price
     return MILLION * (usd + p.request_usd.get((o, p.site_of[pool]), 0.0)), offer
+
+
+def machine_usd_per_hour(p: Problem, b: str) -> float:
+    """What a machine of an offer costs by the hour, from the first period on in which one can be had [USD/h].
+
+    Formula
+        price + energy, where the site pays it apart
+        of machines that are bought: (Σ start_usd / machines_per_unit + Σ_h present_hours · energy) / Σ_h present_hours
+        over all components of what a unit costs (capital, upkeep, salvage), and the hours that it stands in the horizon
+    """
+    pool, first = p.pool_of[b], next((t for t in p.periods if p.may_start(b, t)), p.periods[0])
+    energy = p.energy_usd_per_machine_hour
+    if (b, first) not in p.start_usd.get("capital", {}):
+        return unit_usd_per_hour(p, b, first) / p.machines_per_unit[b] + energy.get((pool, first), 0.0)
+    usd = sum(usd_of.get((b, first), 0.0) for usd_of in p.start_usd.values()) / p.machines_per_unit[b]
+    stands = [h for h in p.hours if first in p.vintages.get((b, p.period_of[h]), ())]
+    usd += sum(p.present_hours[h] * energy.get((pool, p.period_of[h]), 0.0) for h in stands)
+    return usd / sum(p.present_hours[h] for h in stands)
 
 
 def _is_held(p: Problem, pool: str) -> bool:

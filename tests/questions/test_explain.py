@@ -4,8 +4,9 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
+from buildouts import HALL, hall
 from helpers import write_study
-from studies import offer, random_study
+from studies import SOURCED, offer, random_study
 from three_sites import three_sites
 from two_sites import two_sites
 
@@ -25,6 +26,7 @@ from planner.review.render import render
 from planner.solve.search import Effort
 from planner.study.dependencies import NORMAL
 from planner.study.read import read_study
+from planner.study.records.buildout import Electricity
 from planner.study.records.study import Claim, Goal, Holding, Tier
 
 
@@ -163,6 +165,20 @@ def test_the_price_is_of_an_offer_that_counts_in_failures():
     e = next(e for e in p.placements if p.pool_of[e] == "a/x/m")
     price, by = usd_per_million_requests(p, "w", "o", e)
     assert by == "a/x/m:on_demand" and price == pytest.approx(2e6 / 5 / 3600, rel=1e-6)
+
+
+def test_machines_that_are_bought_are_ranked_with_their_capital_and_energy():
+    """12,000 USD, 6,000 of it left after 2 of 4 years, over 2,400 h: 2.50 USD/h, and 10 kW at half for 0.75 USD/h.
+
+    Upkeep is nothing: by that alone the hall would be cheaper than the cloud at 2 USD/h.
+    """
+    current = Electricity(site=HALL, usd_per_kwh=0.1, pue=1.5, draw_fraction=0.5, **SOURCED)
+    plan = planned(hall(cloud_usd_per_hour=2.0, electricity=(current,)))
+    rows = explain_candidates(plan, "w", "o", plan.problem.hours[0]).rows
+    assert {row.pool: (row.rank, row.usd_per_million_requests) for row in rows} == {
+        "a/x/m": (1, pytest.approx(2e6 / 5 / 3600, rel=1e-6)),
+        f"{HALL}/m": (2, pytest.approx(3.25e6 / 5 / 3600, rel=1e-6)),
+    }
 
 
 # ------------------------------------------------------------------ failures
