@@ -11,11 +11,12 @@ from planner.problem.arrays import full
 from planner.problem.eligibility import WHY_NOT
 from planner.problem.problem import Problem
 from planner.problem.rules.formulas import unit_usd_per_hour
+from planner.questions.cold_starts import first_cold_start_seconds
 from planner.questions.explain_refusals import Refusals
 from planner.solve.dominated_placements import dominated_placements
 from planner.study.dependencies import NORMAL, placement_id, profile_id
 from planner.study.records.serving import Model, Profile
-from planner.units import SECONDS_PER_HOUR
+from planner.units import ROUNDING, SECONDS_PER_HOUR
 
 MILLION = 1e6
 NO_POOL = "machine type: the study has no pool of it"
@@ -281,7 +282,8 @@ def _why_not_then(plan: Plan, flow: tuple[str, str], s: tuple[str, str, float], 
         return "weights: gateways keep theirs in this failure, and it has none"
     if e in p.cannot_start[f]:
         return f"start: no replica can be started while {f} lasts"
-    runs_at = p.detection_seconds + p.load_seconds[e]
-    if runs_at > s[2]:
+    a = full(p)
+    runs_at = float(first_cold_start_seconds(a, f)[a.placement_at[e]])
+    if runs_at > s[2] + ROUNDING:
         return f"load time: a cold start runs after {runs_at:g} s, past the deadline of {s[2]:g} s"
     return ""
