@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.plan.in_hand import Plan
+from planner.problem.algebra import Array
 from planner.problem.arrays import full
 from planner.problem.rules.formulas import limit_capacity, limit_used, machines_held_or_bought
 from planner.questions.cold_starts import first_cold_start_seconds
@@ -93,7 +94,7 @@ class ReachThere:
     limit_ms, limit_in_failure_ms : of the workload's tier; none: there is no limit
     in_reach : always, in failures only, or never
     requests_per_second : that the plan sends there in normal operation, in the hour
-    most_in_failure_requests_per_second, when_lost : in the failure in which it sends most
+    most_in_failure_requests_per_second, when_lost : in the failure, and by the deadline, in which it sends most
     """
 
     workload: str
@@ -286,14 +287,14 @@ def _refused(plan: Plan, e: str, model: Model, profile: Profile, workloads: list
 
 
 def _reach(plan: Plan, pool: str, hour: str) -> Iterator[ReachThere]:
-    p, study, x = plan.problem, plan.study, plan.vectors
+    p, study = plan.problem, plan.study
     a = full(p)
     site = study.pool_by_id[pool].site
     in_pool = a.pool_of_edge == a.pool_at[pool]
     for at, (w, o) in enumerate(p.flows):
         tier, reach = study.tier_by_name[p.tier_of[w]], p.round_trip_ms.get((o, site))
         edges = np.flatnonzero(in_pool & (a.flow_of_edge == at))
-        sent = {f: float(x.traffic[(hour, f, c),][edges].sum()) for f in p.failures for c in p.deadlines_seconds[f]}
+        sent = {f: _most_sent(plan, (hour, f), edges) for f in p.failures}
         others = {f: rate for f, rate in sent.items() if f != NORMAL}
         most_when = max(others, key=lambda f: others[f], default=NORMAL)
         round_trip_ms = float("inf") if reach is None else reach.round_trip_ms
@@ -312,6 +313,13 @@ def _reach(plan: Plan, pool: str, hour: str) -> Iterator[ReachThere]:
             others.get(most_when, 0.0),
             most_when if others.get(most_when, 0.0) > 0 else "",
         )
+
+
+def _most_sent(plan: Plan, of: tuple[str, str], edges: Array) -> float:
+    """Requests/s that are sent over some edges in a failure, at the deadline at which most are."""
+    h, f = of
+    deadlines, traffic = plan.problem.deadlines_seconds[f], plan.vectors.traffic
+    return max((float(np.asarray(traffic[(h, f, c),])[edges].sum()) for c in deadlines), default=0.0)
 
 
 def _limits(plan: Plan, pool: str, hour: str) -> Iterator[LimitThere]:

@@ -146,6 +146,18 @@ def test_a_cold_start_comes_when_the_rules_say_failure_by_failure():
         assert row.refused_in_failure == why
 
 
+def test_most_in_a_failure_is_of_all_its_deadlines():
+    """By 60 s all 10 requests/s go to c/z when a/x is lost; by 600 s, when others have loaded, half of them."""
+    tiers = (Tier(name="t", survive=tuple(Goal(any="site", within_seconds=c) for c in (60.0, 600.0))),)
+    plan = planned(three_sites(tiers=tiers, failures=()))
+    p, hour = plan.problem, plan.problem.hours[0]
+    at_c = full(p).pool_of_edge == full(p).pool_at["c/z/m"]
+    for within, rate in ((60.0, 10.0), (600.0, 5.0)):
+        plan.vectors.traffic[(hour, "site:a/x", within),] = np.where(at_c, rate, 0.0)
+    (row,) = explain_pool(plan, "c/z/m", hour).reach
+    assert (row.most_in_failure_requests_per_second, row.when_lost) == (10.0, "site:a/x")
+
+
 def test_a_pool_says_what_serves_there_as_the_problem_does(written):
     p = written.problem
     for pool in p.pools:
