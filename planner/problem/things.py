@@ -251,6 +251,10 @@ class Things(Kept):
         known = numbers_of(later, self.p.placements, 0.0) if later else np.zeros(self.P)
         return self.once(("startable", f), lambda: np.maximum(self.p.detection_seconds, known))
 
+    def cold_start_seconds(self, f: str) -> Array:
+        """When a replica that is started as soon as it can be runs in a failure, if storage feeds it [s; P]."""
+        return np.asarray(self.startable_seconds(f) + self.load_seconds)
+
     def can_load(self, s: State) -> Array:
         """Placements of which a replica that is started as soon as it can be runs by this deadline [P].
 
@@ -258,7 +262,7 @@ class Things(Kept):
         """
         if s[1] == NORMAL or s[1] in self.p.rescaled:
             return np.zeros(self.P, dtype=bool)
-        in_time = self.startable_seconds(s[1]) + self.load_seconds <= s[2] + ROUNDING
+        in_time = self.cold_start_seconds(s[1]) <= s[2] + ROUNDING
         return in_time & ~self.stuck(s[1])
 
     def earlier(self, s: State) -> list[State]:

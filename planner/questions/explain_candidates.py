@@ -11,11 +11,12 @@ from planner.problem.arrays import full
 from planner.problem.eligibility import WHY_NOT
 from planner.problem.problem import Problem
 from planner.problem.rules.formulas import unit_usd_per_hour
+from planner.questions.cold_starts import first_cold_start_seconds
 from planner.questions.explain_refusals import Refusals
 from planner.solve.dominated_placements import dominated_placements
 from planner.study.dependencies import NORMAL, placement_id, profile_id
 from planner.study.records.serving import Model, Profile
-from planner.units import SECONDS_PER_HOUR
+from planner.units import ROUNDING, SECONDS_PER_HOUR
 
 MILLION = 1e6
 NO_POOL = "machine type: the study has no pool of it"
@@ -182,15 +183,16 @@ def usd_per_million_requests(p: Problem, w: str, o: str, e: str) -> tuple[float,
     """What a million requests of a workload cost at a placement [USD], and by which offer; None: nothing can be bought.
 
     Formula
-        replica_seconds · burst / utilisation · machines_per_replica / 3600 · price / usable + request_usd, times 10^6
-    of the cheapest offer of the pool that counts whole in every failure; where none does, of the cheapest
+        10^6 · (machine_seconds / usable / 3600 · machine_usd + request_usd)
+        machine_seconds = replica_seconds · burst / utilisation · machines_per_replica
+        machine_usd: machine_usd_per_hour of the cheapest offer of the pool that counts whole in every failure; where
+        none does, of the cheapest
     """
     pool = p.pool_of[e]
     counts = [b for b in p.offers_of[pool] if all(by_offer.get(b, 1.0) >= 1 for by_offer in p.counted.values())]
     prices = []
     for b in counts or p.offers_of[pool]:
-        first = next((t for t in p.periods if p.may_start(b, t)), p.periods[0])
-        prices.append((unit_usd_per_hour(p, b, first) / p.machines_per_unit[b], b))
+        prices.append((machine_usd_per_hour(p, b), b))
     if not prices:
         return None
     price, offer = min(prices)
@@ -198,6 +200,24 @@ def usd_per_million_requests(p: Problem, w: str, o: str, e: str) -> tuple[float,
     machine_seconds = p.replica_seconds[w, e] * p.burst_factor[w] / utilisation * p.machines_per_replica[e]
     usd = machine_seconds / p.usable_fraction[pool] / SECONDS_PER_HOUR * price
     return MILLION * (usd + p.request_usd.get((o, p.site_of[pool]), 0.0)), offer
+
+
+def machine_usd_per_hour(p: Problem, b: str) -> float:
+    """What a machine of an offer costs by the hour, from the first period on in which one can be had [USD/h].
+
+    Formula
+        price + energy, where the site pays it apart
+        of machines that are bought: (Σ start_usd / machines_per_unit + Σ_h present_hours · energy) / Σ_h present_hours
+        over all components of what a unit costs (capital, upkeep, salvage), and the hours that it stands in the horizon
+    """
+    pool, first = p.pool_of[b], next((t for t in p.periods if p.may_start(b, t)), p.periods[0])
+    energy = p.energy_usd_per_machine_hour
+    if (b, first) not in p.start_usd.get("capital", {}):
+        return unit_usd_per_hour(p, b, first) / p.machines_per_unit[b] + energy.get((pool, first), 0.0)
+    usd = sum(usd_of.get((b, first), 0.0) for usd_of in p.start_usd.values()) / p.machines_per_unit[b]
+    stands = [h for h in p.hours if first in p.vintages.get((b, p.period_of[h]), ())]
+    usd += sum(p.present_hours[h] * energy.get((pool, p.period_of[h]), 0.0) for h in stands)
+    return usd / sum(p.present_hours[h] for h in stands)
 
 
 def _is_held(p: Problem, pool: str) -> bool:
@@ -262,7 +282,8 @@ def _why_not_then(plan: Plan, flow: tuple[str, str], s: tuple[str, str, float], 
         return "weights: gateways keep theirs in this failure, and it has none"
     if e in p.cannot_start[f]:
         return f"start: no replica can be started while {f} lasts"
-    runs_at = p.detection_seconds + p.load_seconds[e]
-    if runs_at > s[2]:
+    a = full(p)
+    runs_at = float(first_cold_start_seconds(a, f)[a.placement_at[e]])
+    if runs_at > s[2] + ROUNDING:
         return f"load time: a cold start runs after {runs_at:g} s, past the deadline of {s[2]:g} s"
     return ""

@@ -183,7 +183,7 @@ def _ready_seconds(a: Arrays, plan: Plan, s: State) -> Array:
     obtained = np.asarray(plan.vectors.obtained[s,]) * np.ones(a.Q)
     fed = np.array([a.p.site_of[a.p.pool_of[e]] in a.p.load_gib_per_second for e in a.p.placements], dtype=bool)
     waits = fed | (obtained[a.pool_of_placement] > ROUNDING)
-    return np.where(waits, s[2], np.minimum(a.startable_seconds(s[1]) + a.load_seconds, s[2]))
+    return np.where(waits, s[2], np.minimum(a.cold_start_seconds(s[1]), s[2]))
 
 
 def _lost(a: Arrays, plan: Plan, f: str, hour: str) -> Iterator[FailureStep]:

@@ -6,16 +6,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.plan.in_hand import Plan
+from planner.problem.algebra import Array
 from planner.problem.arrays import full
 from planner.problem.rules.formulas import limit_capacity, limit_used, machines_held_or_bought
+from planner.questions.cold_starts import first_cold_start_seconds
 from planner.questions.explain_prices import EntryPrice, entry_prices
 from planner.questions.planned import silent
 from planner.solve.search import Progress
 from planner.study.calendar import price_in, spans
 from planner.study.dependencies import NORMAL, placement_id, profile_id
+from planner.study.loading import load_seconds
 from planner.study.memory import live_tokens_of, memory_needed_gib, usable_memory_gib
 from planner.study.records.serving import Model, Profile
 from planner.study.records.study import Workload
+from planner.units import ROUNDING
 
 NO_MODEL = "no workload asks for this model"
 BINDING_FRACTION = 1e-6
@@ -56,9 +60,11 @@ class ProfileThere:
     serves, serves_in_failure : (workload, origin) pairs that it may serve, in normal operation and in failures
     context_classes : that it admits
     most_needed_gib, usable_gib : memory that a replica needs for the workload that needs most, and has
-    load_seconds : of its weights; cold_start_seconds : when a cold start runs, since a failure began, loading as soon
-        as it is detected
-    in_time_for, too_late_for : deadlines of goals that a cold start meets, and does not [s]
+    load_seconds : from start to ready; cold_start_seconds : when the first cold start runs, since a failure began,
+        started as soon as it can be; in the failure with goals in which it takes longest, of those in which it is late
+    slowest_when : that failure; empty: it takes as long in all of them
+    in_time_for, too_late_for : deadlines of goals that a cold start meets in every failure in which it may be started,
+        and does not in some [s]
     replicas : that the plan runs, in the hour
     """
 
@@ -72,6 +78,7 @@ class ProfileThere:
     usable_gib: float
     load_seconds: float
     cold_start_seconds: float
+    slowest_when: str
     in_time_for: tuple[float, ...]
     too_late_for: tuple[float, ...]
     replicas: float
@@ -87,7 +94,7 @@ class ReachThere:
     limit_ms, limit_in_failure_ms : of the workload's tier; none: there is no limit
     in_reach : always, in failures only, or never
     requests_per_second : that the plan sends there in normal operation, in the hour
-    most_in_failure_requests_per_second, when_lost : in the failure in which it sends most
+    most_in_failure_requests_per_second, when_lost : in the failure, and by the deadline, in which it sends most
     """
 
     workload: str
@@ -228,8 +235,11 @@ def _profile(
     e = placement_id(profile_id(model.model, profile.name), pool)
     serves = sum(e in ends for ends in p.edges.values())
     in_failure = sum(e in ends for ends in p.edges_in_failure.values())
-    cold_start = p.detection_seconds + profile.load_seconds
-    deadlines = sorted({within for f, goals in p.promised.items() if f != NORMAL for _, _, within in goals})
+    start_seconds = _cold_starts(plan, e, profile)
+    deadlines = [(f, within) for f in start_seconds for _, _, within in p.promised[f]]
+    late = [(f, within) for f, within in deadlines if start_seconds[f] > within + ROUNDING]
+    slowest = max([f for f, _ in late] or start_seconds, key=lambda f: start_seconds[f], default=NORMAL)
+    too_late = {within for _, within in late}
     needed = [memory_needed_gib(model.facts, profile, live_tokens_of(w, profile)) for w in workloads]
     usable = usable_memory_gib(profile, study.machine_type_by_name[profile.machine_type])
     return ProfileThere(
@@ -241,12 +251,26 @@ def _profile(
         tuple(point.context_class for point in profile.classes),
         max(needed, default=0.0),
         usable,
-        profile.load_seconds,
-        cold_start,
-        tuple(c for c in deadlines if cold_start <= c),
-        tuple(c for c in deadlines if cold_start > c),
+        load_seconds(study, profile),
+        start_seconds.get(slowest, p.detection_seconds + load_seconds(study, profile)),
+        slowest if len(set(start_seconds.values())) > 1 else "",
+        tuple(sorted({within for _, within in deadlines} - too_late)),
+        tuple(sorted(too_late)),
         plan.decisions.replicas[e, hour],
     )
+
+
+def _cold_starts(plan: Plan, e: str, profile: Profile) -> dict[str, float]:
+    """Failure with goals -> when the first cold start at a placement runs; without those in which none may be made.
+
+    Of what is no placement, as it may serve nobody: when it would, as soon as it is loaded.
+    """
+    p, a = plan.problem, full(plan.problem)
+    failures = [f for f in p.promised if f != NORMAL]
+    if e not in a.placement_at:
+        return dict.fromkeys(failures, p.detection_seconds + load_seconds(plan.study, profile))
+    may = [f for f in failures if p.lost[f].get(e, 1.0) > 0 and e not in p.cannot_start[f]]
+    return {f: float(first_cold_start_seconds(a, f)[a.placement_at[e]]) for f in may}
 
 
 def _refused(plan: Plan, e: str, model: Model, profile: Profile, workloads: list[Workload]) -> str:
@@ -263,14 +287,14 @@ def _refused(plan: Plan, e: str, model: Model, profile: Profile, workloads: list
 
 
 def _reach(plan: Plan, pool: str, hour: str) -> Iterator[ReachThere]:
-    p, study, x = plan.problem, plan.study, plan.vectors
+    p, study = plan.problem, plan.study
     a = full(p)
     site = study.pool_by_id[pool].site
     in_pool = a.pool_of_edge == a.pool_at[pool]
     for at, (w, o) in enumerate(p.flows):
         tier, reach = study.tier_by_name[p.tier_of[w]], p.round_trip_ms.get((o, site))
         edges = np.flatnonzero(in_pool & (a.flow_of_edge == at))
-        sent = {f: float(x.traffic[(hour, f, c),][edges].sum()) for f in p.failures for c in p.deadlines_seconds[f]}
+        sent = {f: _most_sent(plan, (hour, f), edges) for f in p.failures}
         others = {f: rate for f, rate in sent.items() if f != NORMAL}
         most_when = max(others, key=lambda f: others[f], default=NORMAL)
         round_trip_ms = float("inf") if reach is None else reach.round_trip_ms
@@ -289,6 +313,13 @@ def _reach(plan: Plan, pool: str, hour: str) -> Iterator[ReachThere]:
             others.get(most_when, 0.0),
             most_when if others.get(most_when, 0.0) > 0 else "",
         )
+
+
+def _most_sent(plan: Plan, of: tuple[str, str], edges: Array) -> float:
+    """Requests/s that are sent over some edges in a failure, at the deadline at which most are."""
+    h, f = of
+    deadlines, traffic = plan.problem.deadlines_seconds[f], plan.vectors.traffic
+    return max((float(np.asarray(traffic[(h, f, c),])[edges].sum()) for c in deadlines), default=0.0)
 
 
 def _limits(plan: Plan, pool: str, hour: str) -> Iterator[LimitThere]:

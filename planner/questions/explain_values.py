@@ -1,9 +1,11 @@
 """What a step of each limit is worth: the LP bound of the study solved again with it moved; and the plan made again.
 
 The bound is that of the plan with divisible replicas, over all failures. Where a step more saves nothing, a step less
-is asked about as well: a dual says nothing of a step and, of a degenerate program, holds on one side only.
+is asked about as well: a dual says nothing of a step and, of a degenerate program, holds on one side only. A step more
+can also be dearer: by waiting a longer round trip adds edges, and the longest of them sets the wait of all.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 from planner.errors import InputError, NoPlan, SolverError
@@ -19,8 +21,11 @@ from planner.solve.search import Effort, Infeasible, Progress, Search
 from planner.solve.solve import solve
 from planner.study.records.study import Study
 
+INTERRUPTED = "interrupted"
 MOST_STEPS = 10
 """Steps that are asked about unless all are wanted: each is a linear program over all failures, or two."""
+BY_WAITING = "by waiting: the bound may move another way than the plan, whose replicas wait together"
+"""Said of a longer round trip where utilisation is by waiting: the edge with least time to wait sets that of all."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +35,18 @@ class Value:
     Parameters
     ----------
     kind, what, unit, step, means : of the step, see `Step`
-    lp_saves_usd : by how much the LP bound falls with a step more headroom [USD over the horizon]; none: no bound;
-        below zero where it rises, as by waiting it may
+    lp_saves_usd : by how much the LP bound falls with a step more headroom [USD over the horizon]; below zero: by how
+        much it rises; none: no bound
     saves_usd_per_month : the same, a month of the horizon
-    lp_costs_usd : by how much it rises with a step less, below zero where it falls; none: not asked, or there is no
-        such study, or no plan
+    lp_costs_usd : by how much it rises with a step less; below zero: by how much it falls; none: not asked, or there
+        is no such study, or no plan
     costs_usd_per_month : the same, a month
     loosened, tightened : why there is no `lp_saves_usd`, no `lp_costs_usd`; empty where there is one
     replanned_least_usd, replanned_most_usd : where planned again with a step more: between which savings the truth lies
         by the proofs of both plans [USD over the horizon]
     replanned_usd : what the two plans differ by [USD over the horizon]
+    not_replanned : why there is none of these, where it was to be planned again; empty where there are, or it was not
+    caution : why these figures of the bound may say nothing of the plan; empty: nothing is known against it
     """
 
     kind: Kind
@@ -56,6 +63,8 @@ class Value:
     replanned_usd: float | None = None
     replanned_least_usd: float | None = None
     replanned_most_usd: float | None = None
+    not_replanned: str = ""
+    caution: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,14 +75,12 @@ class Values:
     ----------
     bound_usd : the LP bound of the plan's own study [USD over the horizon]
     not_asked : steps that were left out, as only so many are asked about, or a person ended it
-    by_waiting : whether utilisation is by waiting: what a longer round trip brings into reach holds queues to less
     """
 
     bound_usd: float
     months: float
     rows: tuple[Value, ...]
     not_asked: tuple[str, ...]
-    by_waiting: bool = False
 
 
 def values(
@@ -88,7 +95,8 @@ def values(
     Parameters
     ----------
     most : steps that are asked about; none: all, each in both directions
-    plan_again : of those that save most, how many are planned again, in whole numbers
+    plan_again : of those that save most, how many are planned again, in whole numbers; first those of which the bound
+        may say nothing
     effort : of these plans
 
     Raises
@@ -111,14 +119,13 @@ def values(
             not_asked = [each.what for each in steps[n:]]
             break
     rows.sort(key=lambda row: (-(row[0].lp_saves_usd or 0.0), -(row[0].lp_costs_usd or 0.0), row[0].what))
-    valued = []
-    for n, (value, step) in enumerate(rows):
-        if n < plan_again and not interrupted():
-            progress("planning again", n / plan_again, step.what)
-            value = _planned_again(plan, value, step, effort)
-        valued.append(value)
-    by_waiting = plan.problem.waiting is not None
-    return Values(search.bound, plan.study.horizon.months, tuple(valued), tuple(not_asked), by_waiting)
+    valued = [value for value, _ in rows]
+    by_need = sorted(range(len(rows)), key=lambda at: not valued[at].caution)
+    for n, at in enumerate(by_need[:plan_again]):
+        step = rows[at][1]
+        progress("planning again", n / plan_again, step.what)
+        valued[at] = _planned_again(plan, valued[at], step, effort)
+    return Values(search.bound, plan.study.horizon.months, tuple(valued), tuple(not_asked))
 
 
 def value_of(plan: Plan, search: Search, step: Step, both: bool = True) -> Value:
@@ -133,8 +140,8 @@ def value_of(plan: Plan, search: Search, step: Step, both: bool = True) -> Value
     saves_usd = None if difference_usd is None else 0.0 - difference_usd
     costs_usd, tightened = None, "not asked"
     if both or saves_usd is None or saves_usd <= 0:
-        difference_usd, tightened = _moved_usd(plan, search, step.moved(-step.size))
-        costs_usd = difference_usd
+        costs_usd, tightened = _moved_usd(plan, search, step.moved(-step.size))
+    is_by_waiting = step.kind == "latency" and plan.problem.waiting is not None
     return Value(
         step.kind,
         step.what,
@@ -147,6 +154,7 @@ def value_of(plan: Plan, search: Search, step: Step, both: bool = True) -> Value
         None if costs_usd is None else costs_usd / months,
         loosened,
         tightened,
+        caution=BY_WAITING if is_by_waiting else "",
     )
 
 
@@ -164,9 +172,13 @@ def _moved_usd(plan: Plan, search: Search, study: Study | None) -> tuple[float |
     except Infeasible:
         return None, "no plan"
     except (InputError, NoPlan, SolverError) as error:
-        return None, f"not known: {str(error).partition(chr(10))[0]}"
+        return None, _not_known(error)
     difference_usd = moved_usd - search.bound
     return (0.0 if abs(difference_usd) <= close_usd(search) else difference_usd), ""
+
+
+def _not_known(error: Exception) -> str:
+    return f"not known: {str(error).partition(chr(10))[0]}"
 
 
 def _covers(before: Problem, after: Problem) -> str:
@@ -187,24 +199,28 @@ def _covers(before: Problem, after: Problem) -> str:
 
 
 def _planned_again(plan: Plan, value: Value, step: Step, effort: Effort) -> Value:
-    """A value with what planning again with a step more headroom saves, and between what that lies by both proofs."""
-    study = step.moved(step.size)
-    if study is None:
-        return value
-    proof = plan.file.proof
+    """A value with what planning again with a step more headroom saves, and between what that lies by both proofs.
+
+    More headroom is never dearer, but where the value says caution: elsewhere nothing below zero is possible. What the
+    bound does not compare is not compared here: where less is due a plan is cheaper, and nothing was saved.
+    """
+    if value.loosened:
+        return replace(value, not_replanned=value.loosened)
+    if interrupted():
+        return replace(value, not_replanned=INTERRUPTED)
+    study, proof = step.moved(step.size), plan.file.proof
+    assert study is not None, "loosened says where there is none"
     try:
         p = build(study, plan.file.demand_case)
         solution = solve(p, effort, None, silent, proof.binding_failures, plan.decisions)
-    except (InputError, NoPlan, SolverError, KeyboardInterrupt):
-        return value
+    except KeyboardInterrupt:
+        return replace(value, not_replanned=INTERRUPTED)
+    except (InputError, NoPlan, SolverError) as error:
+        return replace(value, not_replanned=_not_known(error))
+    least_usd = -math.inf if value.caution else 0.0
     return replace(
         value,
-        replanned_usd=_saved_usd(p, proof.cost_usd - solution.cost_usd),
-        replanned_least_usd=_saved_usd(p, proof.bound_usd - solution.cost_usd),
-        replanned_most_usd=_saved_usd(p, proof.cost_usd - solution.bound_usd),
+        replanned_usd=max(least_usd, proof.cost_usd - solution.cost_usd),
+        replanned_least_usd=max(least_usd, proof.bound_usd - solution.cost_usd),
+        replanned_most_usd=max(least_usd, proof.cost_usd - solution.bound_usd),
     )
-
-
-def _saved_usd(p: Problem, usd: float) -> float:
-    """A saving by a step more headroom: never below nothing, but by waiting, where it may cost more."""
-    return usd if p.waiting is not None else max(0.0, usd)

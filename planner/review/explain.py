@@ -1,7 +1,5 @@
 """Why a plan is as it is: its report, a section for each question."""
 
-from collections.abc import Callable
-
 from planner.plan.in_hand import Plan
 from planner.questions.explain_candidates import explain_candidates
 from planner.questions.explain_failure import explain_failure
@@ -23,10 +21,6 @@ CONFIRMED = (
     "a step: so much more headroom, or less asked for; saves, a step less costs: by how much the LP bound, that of the "
     "plan with divisible replicas over all failures, falls and rises when it is solved again with the limit moved: "
     "each figure is confirmed so, for that step, by itself"
-)
-BY_WAITING = (
-    "by waiting, values of latency are of that bound alone: a longer round trip also brings into reach what leaves "
-    "less to wait, and holds whole queues to that; what it does to the plan only planning again says (--plan-again N)"
 )
 PLANNED_AGAIN = (
     "planned again: the plan made again, in whole numbers, with the step (--plan-again N); by the proofs of both plans "
@@ -99,12 +93,13 @@ def _answer(plan: Plan, valued: Values) -> Section:
         lines.append(f"{sentence(row)}{_beside(row)}")
     dearer = [row for row in valued.rows if (row.saves_usd_per_month or 0.0) < 0]
     for row in dearer[:MOST_SENTENCES]:
-        lines.append(f"{row.what}: {row.means} {_more(-(row.saves_usd_per_month or 0.0))} a month{_beside(row)}")
+        more = usd(-(row.saves_usd_per_month or 0.0))
+        lines.append(f"{row.what}: {row.means} would cost {more} USD a month more{_beside(row)}")
     tight = [row for row in valued.rows if not row.saves_usd_per_month and (row.costs_usd_per_month or 0.0) > 0]
     for row in tight[:MOST_SENTENCES]:
         lines.append(
             f"{row.what}: {row.means} saves nothing; as much less would cost {usd(row.costs_usd_per_month or 0.0)} USD "
-            "a month"
+            f"a month{_beside(row)}"
         )
     if not saving and not dearer and not tight:
         lines.append("nothing that was asked about saves or costs anything")
@@ -117,7 +112,10 @@ def sentence(row: Value) -> str:
 
 
 def _beside(row: Value) -> str:
-    return "" if row.replanned_usd is None else " (bound); planned again: see below"
+    bound = f" (bound; {row.caution})" if row.caution else " (bound)"
+    if row.replanned_usd is not None:
+        return f"{bound}; planned again: see below"
+    return f"{bound}; see --plan-again" if row.caution else ""
 
 
 def _values(valued: Values) -> Section:
@@ -125,10 +123,10 @@ def _values(valued: Values) -> Section:
 
     def planned_again(row: Value) -> str:
         if row.replanned_least_usd is None or row.replanned_most_usd is None:
-            return ""
+            return row.not_replanned
         return f"{usd(row.replanned_least_usd / months)} to {usd(row.replanned_most_usd / months)}"
 
-    is_planned = any(row.replanned_usd is not None for row in valued.rows)
+    is_planned = any(row.replanned_usd is not None or row.not_replanned for row in valued.rows)
     columns = (
         Column("what"),
         Column("a step", lambda row: row.means),
@@ -137,10 +135,9 @@ def _values(valued: Values) -> Section:
         Column("planned again saves", planned_again, when=is_planned),
     )
     after = [CONFIRMED]
-    if valued.by_waiting and any(row.kind == "latency" for row in valued.rows):
-        after.append(BY_WAITING)
     if is_planned:
         after.append(PLANNED_AGAIN)
+    after += dict.fromkeys(f"{row.what} {row.caution}: see --plan-again" for row in valued.rows if row.caution)
     if valued.not_asked:
         after.append(
             f"not asked about: {first_of(list(valued.not_asked), MOST_NAMED)}; --all asks about each, both ways"
@@ -152,26 +149,17 @@ def _values(valued: Values) -> Section:
     return Section("VALUES", (), columns, valued.rows, tuple(after), most=None)
 
 
-def _money(value: float, otherwise: Callable[[float], str]) -> str:
-    """An amount; below zero it is said what it does instead."""
+def _money(value: float, below_zero: str) -> str:
     if value < 0:
-        return otherwise(-value)
+        return f"{below_zero} {usd(-value)}"
     return usd(value) if value else "nothing"
 
 
-def _more(value: float) -> str:
-    return f"costs {usd(value)} more"
-
-
-def _less(value: float) -> str:
-    return f"saves {usd(value)}"
-
-
 def _saves(row: Value) -> str:
-    return row.loosened if row.saves_usd_per_month is None else _money(row.saves_usd_per_month, _more)
+    return row.loosened if row.saves_usd_per_month is None else _money(row.saves_usd_per_month, "costs")
 
 
 def _costs(row: Value) -> str:
     if row.costs_usd_per_month is not None:
-        return _money(row.costs_usd_per_month, _less)
+        return _money(row.costs_usd_per_month, "saves")
     return row.tightened

@@ -6,8 +6,10 @@ from planner.review.report import Column, Section, percent, short_failure
 TICK = "x"
 PRICE = (
     "USD: of a million requests, of machines at the utilisation of normal operation, at the cheapest offer of the pool "
-    "that counts in failures; rank by that price, among those that may serve; what a plan needs for failures, quotas "
-    "and whole machines is not in it: planner explain PLAN --pool POOL has the price at which a pool would enter"
+    "that counts in failures, with energy where it is paid apart; of machines that are bought the capital, less what "
+    "they are worth when the horizon ends, and upkeep, by the hours that they stand; rank by that price, among those "
+    "that may serve; what a plan needs for failures, quotas, halls and whole machines is not in it: planner explain "
+    "PLAN --pool POOL has the price at which a pool would enter"
 )
 
 

@@ -109,9 +109,10 @@ def obstacles(explained: PoolExplained) -> list[str]:
     if late := [row for row in serving if row.too_late_for]:
         slowest = max(late, key=lambda row: row.cold_start_seconds)
         deadlines = ", ".join(f"{c:g}" for c in slowest.too_late_for)
+        when = f" when {short_failure(slowest.slowest_when)} is lost" if slowest.slowest_when else ""
         lines.append(
-            f"load time: a cold start of {slowest.profile} runs after {slowest.cold_start_seconds:g} s, too late for "
-            f"deadlines of {deadlines} s: for these its replicas must run all along"
+            f"load time: a cold start of {slowest.profile} runs after {slowest.cold_start_seconds:g} s{when}, too late "
+            f"for deadlines of {deadlines} s: for these its replicas must run all along"
         )
     return lines
 
@@ -235,7 +236,8 @@ def _profiles(explained: PoolExplained) -> Section | None:
     )
     lines = (
         "serves: streams (workload and origin) that it may serve; memory: what a replica needs for the workload that "
-        "needs most, of what it has; cold start: from the failure's begin, loading as soon as it is detected",
+        "needs most, of what it has; cold start: the first, from the failure's begin, started as soon as it can be, in "
+        "the failure in which that takes longest",
     )
     rows = sorted(explained.profiles, key=_serving_first)
     return Section("PROFILES", lines, columns, rows)

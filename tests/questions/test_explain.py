@@ -4,8 +4,9 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
+from buildouts import HALL, hall
 from helpers import write_study
-from studies import offer, random_study
+from studies import SOURCED, model, offer, profile, random_study, site
 from three_sites import three_sites
 from two_sites import two_sites
 
@@ -25,7 +26,9 @@ from planner.review.render import render
 from planner.solve.search import Effort
 from planner.study.dependencies import NORMAL
 from planner.study.read import read_study
-from planner.study.records.study import Claim, Goal, Holding, Tier
+from planner.study.records.buildout import Electricity
+from planner.study.records.policies import ColdStarts
+from planner.study.records.study import Claim, Goal, Holding, NamedFailure, Tier
 
 
 def planned(study) -> Plan:
@@ -108,6 +111,53 @@ def test_what_stands_in_the_way_of_a_pool_has_its_figures():
     assert any("runs after 65 s, too late for deadlines of 60 s" in line for line in obstacles(there))
 
 
+def test_a_cold_start_comes_when_the_rules_say_failure_by_failure():
+    """Detected after 10 s, loaded in 55, compiled in 30: 95 s. At c/z 100 GiB are read at 0.5 GiB/s before: 240 s.
+
+    In the flood none starts at b/y and c/z before their control planes work again, after 720 s: 805 s.
+    """
+    planes = ("control_plane:b/y", "control_plane:c/z")
+    flood = NamedFailure(
+        name="flood", lost=dict.fromkeys(("site:a/x", *planes), 1.0), repaired=dict.fromkeys(planes, 0.2)
+    )
+    goals = (Goal(any="site", within_seconds=100.0), Goal(failure="flood", within_seconds=800.0))
+    plan = planned(
+        three_sites(
+            sites=(site("a/x"), site("b/y", (50.0, 1.0)), site("c/z", (50.0, 2.0), load_gib_per_second=0.5)),
+            models=(model("m", [profile("m", "cuda", 5, load_seconds=55.0, compile_seconds=30.0)]),),
+            bought=[offer("a/x/m", 2), offer("b/y/m", 3), offer("c/z/m", 9)],
+            cold_starts=ColdStarts(compile_caches="cold"),
+            tiers=(Tier(name="t", survive=goals),),
+            failures=(flood,),
+        )
+    )
+    hour, later = plan.problem.hours[0], "failure:flood after 0.2 h"
+    (cheap,), (dear,) = (explain_pool(plan, pool, hour).profiles for pool in ("a/x/m", "c/z/m"))
+    assert (cheap.load_seconds, cheap.cold_start_seconds, cheap.slowest_when) == (85.0, 95.0, "")
+    assert (cheap.in_time_for, cheap.too_late_for) == ((100.0,), ())
+    assert (dear.cold_start_seconds, dear.slowest_when, dear.too_late_for) == (805.0, later, (100.0, 800.0))
+    (late,) = [line for line in obstacles(explain_pool(plan, "c/z/m", hour)) if "load time" in line]
+    assert "runs after 805 s when failure flood after 0.2 h is lost, too late for deadlines of 100, 800 s" in late
+    for f, why in (
+        ("site:a/x", "load time: a cold start runs after 240 s, past the deadline of 100 s"),
+        (later, "load time: a cold start runs after 805 s, past the deadline of 800 s"),
+    ):
+        (row,) = [row for row in explain_candidates(plan, "w", "o", hour, f).rows if row.pool == "c/z/m"]
+        assert row.refused_in_failure == why
+
+
+def test_most_in_a_failure_is_of_all_its_deadlines():
+    """By 60 s all 10 requests/s go to c/z when a/x is lost; by 600 s, when others have loaded, half of them."""
+    tiers = (Tier(name="t", survive=tuple(Goal(any="site", within_seconds=c) for c in (60.0, 600.0))),)
+    plan = planned(three_sites(tiers=tiers, failures=()))
+    p, hour = plan.problem, plan.problem.hours[0]
+    at_c = full(p).pool_of_edge == full(p).pool_at["c/z/m"]
+    for within, rate in ((60.0, 10.0), (600.0, 5.0)):
+        plan.vectors.traffic[(hour, "site:a/x", within),] = np.where(at_c, rate, 0.0)
+    (row,) = explain_pool(plan, "c/z/m", hour).reach
+    assert (row.most_in_failure_requests_per_second, row.when_lost) == (10.0, "site:a/x")
+
+
 def test_a_pool_says_what_serves_there_as_the_problem_does(written):
     p = written.problem
     for pool in p.pools:
@@ -163,6 +213,20 @@ def test_the_price_is_of_an_offer_that_counts_in_failures():
     e = next(e for e in p.placements if p.pool_of[e] == "a/x/m")
     price, by = usd_per_million_requests(p, "w", "o", e)
     assert by == "a/x/m:on_demand" and price == pytest.approx(2e6 / 5 / 3600, rel=1e-6)
+
+
+def test_machines_that_are_bought_are_ranked_with_their_capital_and_energy():
+    """12,000 USD, 6,000 of it left after 2 of 4 years, over 2,400 h: 2.50 USD/h, and 10 kW at half for 0.75 USD/h.
+
+    Upkeep is nothing: by that alone the hall would be cheaper than the cloud at 2 USD/h.
+    """
+    current = Electricity(site=HALL, usd_per_kwh=0.1, pue=1.5, draw_fraction=0.5, **SOURCED)
+    plan = planned(hall(cloud_usd_per_hour=2.0, electricity=(current,)))
+    rows = explain_candidates(plan, "w", "o", plan.problem.hours[0]).rows
+    assert {row.pool: (row.rank, row.usd_per_million_requests) for row in rows} == {
+        "a/x/m": (1, pytest.approx(2e6 / 5 / 3600, rel=1e-6)),
+        f"{HALL}/m": (2, pytest.approx(3.25e6 / 5 / 3600, rel=1e-6)),
+    }
 
 
 # ------------------------------------------------------------------ failures
