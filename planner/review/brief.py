@@ -43,6 +43,7 @@ from planner.review.trust import (
     silent,
     speed_text,
 )
+from planner.review.worst_first import protected_tiers
 from planner.study.records.plan import PlanFile
 
 MOST_ORDERS, LARGEST, EARLIEST = 6, 4, 3
@@ -58,8 +59,9 @@ class WorstFailure:
     Parameters
     ----------
     failure : its row of FAILURES
-    served_at_once_fraction, tier_at_once : of the tier that is served least before anything is moved; None: it is a
-        later stage of another failure, and begins with what that one has left
+    served_at_once_fraction, tier_at_once : of the tier that is served least before anything is moved, of those
+        with a goal in the failure where one has; None: it is a later stage of another failure, and begins with what
+        that one has left
     hours_to_repair : None where the study does not say
     """
 
@@ -165,13 +167,16 @@ def _other_orders(part: dict[str, Section]) -> list[Line]:
 
 # ------------------------------------------------------------------ what fails
 def _worst_failures(plan: Plan, part: dict[str, Section]) -> Section:
-    """The failures that serve least, with any in which something due is short."""
+    """The first of FAILURES, with any in which something due is short."""
     p, every = plan.problem, part["FAILURES"].rows
     begin: dict[str, Slice] = {}
     slices: list[Slice] = part["RECOVERY TIMELINE"].data if "RECOVERY TIMELINE" in part else []
+    protected = {f: protected_tiers(p, f) for f in p.failures}
     for row in slices:
+        if row.event != "begin" or (protected[row.failure] and row.tier not in protected[row.failure]):
+            continue
         least = begin.get(row.failure)
-        if row.event == "begin" and (least is None or row.served_fraction < least.served_fraction):
+        if least is None or row.served_fraction < least.served_fraction:
             begin[row.failure] = row
     rows = []
     for n, row in enumerate(every):
@@ -193,7 +198,7 @@ def _worst_failures(plan: Plan, part: dict[str, Section]) -> Section:
         *(_tier_column(p, tier) for tier in tiers),
         Column("all back", _all_back),
     )
-    lines = ("replicas lost; served: the least at once, then by tier at the last deadline",)
+    lines = ("replicas lost; at once: what the least served tier with a goal is served; by tier: at the last deadline",)
     more = len(every) - len(rows)
     after: list[Line] = [f"... and {more} less grave failures"] if more else []
     after += _files_that_break(part.get("STATIC FILES"))

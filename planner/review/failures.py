@@ -15,6 +15,7 @@ from planner.problem.rules.gateway_limits import rescaled_failures, whole_surviv
 from planner.review.figures import Figure, number
 from planner.review.report import AT_RISK, BROKEN, HELD, Column, Section, Severity, percent, short_failure, usd
 from planner.review.served import WorstFlow, tier_served_fraction, tiers_with_flows, worst_flow
+from planner.review.worst_first import ORDERED, worst_first
 from planner.study.dependencies import NORMAL
 
 ASSUMES = {
@@ -80,7 +81,7 @@ def _assumed(p: Problem) -> list[str]:
 def failure_rows(plan: Plan) -> list[FailureServed]:
     """Every failure, the worst first."""
     tiers = tiers_with_flows(plan)
-    return sorted((_failure_served(plan, f, tiers) for f in plan.problem.failures if f != NORMAL), key=_worst_first)
+    return [_failure_served(plan, f, tiers) for f in worst_first(plan)]
 
 
 def failures_section(plan: Plan) -> Section:
@@ -90,6 +91,7 @@ def failures_section(plan: Plan) -> Section:
         "served by tier at the last deadline, in brackets a tier's flow that is worst off; replicas lost, evicted for "
         "others, and cold starts; the fullest placement, of its limit; binding: sizes the plan, "
         "the others are covered by what these need",
+        ORDERED,
         *_assumed(p),
         *hour_text(p),
     )
@@ -119,10 +121,6 @@ def tier_column(p: Problem, tier: str) -> Column:
         return HELD if row.served_fraction[tier] > 1 - LEAST_SHORT else AT_RISK
 
     return Column(tier, lambda row: _with_worst(p, tier, row), severity=severity)
-
-
-def _worst_first(row: FailureServed) -> tuple[float, float, str]:
-    return min(row.served_fraction.values(), default=1.0), -row.moved_requests_per_second, short_failure(row.failure)
 
 
 def _failure_served(plan: Plan, f: str, tiers: list[str]) -> FailureServed:

@@ -11,7 +11,7 @@ from planner.problem.rules.formulas import served
 from planner.review.failures import hour_text
 from planner.review.figures import Figure, number
 from planner.review.report import BROKEN, Column, Section, Shade, percent, short_failure
-from planner.study.dependencies import NORMAL
+from planner.review.worst_first import worst_first
 
 SHORT = 1e-6
 """Shares closer than this to what is due are as is due."""
@@ -36,18 +36,9 @@ class FailureByWorkload:
 
 
 def heat_rows(plan: Plan) -> list[FailureByWorkload]:
-    """Every failure at its last deadline, the worst first."""
-    p, rows = plan.problem, []
-    for f in p.failures:
-        if f != NORMAL:
-            rows.append(_row(plan, (fullest_hour(p), f, p.deadlines_seconds[f][-1])))
-    return sorted(rows, key=_worst_first)
-
-
-def _worst_first(row: FailureByWorkload) -> tuple[float, float, str]:
-    """What is promised counts first."""
-    promised = [share for w, share in row.served_fraction.items() if row.due_fraction[w] > 0]
-    return min(promised, default=1.0), sum(row.served_fraction.values()), short_failure(row.failure)
+    """Every failure at its last deadline, in the order of FAILURES."""
+    p = plan.problem
+    return [_row(plan, (fullest_hour(p), f, p.deadlines_seconds[f][-1])) for f in worst_first(plan)]
 
 
 def _row(plan: Plan, s: State) -> FailureByWorkload:

@@ -11,11 +11,11 @@ from planner.problem.arrays import Arrays, full
 from planner.problem.decisions import Vectors
 from planner.problem.problem import Problem, State, fullest_hour, states
 from planner.problem.rules.formulas import machines_in_service, running
-from planner.problem.rules.gateway_limits import whole_survivors
 from planner.problem.things import Things
 from planner.review.failures import hour_text
 from planner.review.figures import Figure, number
 from planner.review.report import Column, Section, percent, short_failure
+from planner.review.worst_first import ORDERED, at_once, protected_tiers, worst_first
 from planner.study.dependencies import NORMAL
 from planner.units import SECONDS_PER_HOUR
 
@@ -88,24 +88,6 @@ def _divided(part: Array, of: Array) -> Array:
     return np.asarray(np.divide(part, of, out=np.zeros(len(of)), where=of > 0))
 
 
-def at_once(a: Arrays, x: Vectors, f: str, h: str) -> Array:
-    """Requests/s over each edge that are served before anything is moved: what goes to the living as always [E].
-
-    Where an offer counts less than whole, what does not go on is gone at once. Limits of gateways, and of how far
-    replicas may be filled, are left aside for these seconds.
-    """
-    surge, alive = a.surge(f) * a.coverable(f), _alive(a, x, (h, f, 0.0))
-    usual = x.traffic[(h, NORMAL, 0.0),] * a.may_serve(NORMAL)
-    return np.asarray(surge[a.flow_of_edge] * alive[a.placement_of_edge] * usual)
-
-
-def _alive(a: Things, x: Vectors, s: State) -> Array:
-    """Share of each placement that lives on (0 to 1) [P]."""
-    share, runs = a.available(s[1]), x.replicas[s[0],]
-    in_part = a.counts_less(s[1])[a.pool_of_placement] & (runs > 0)
-    return np.where(in_part, np.minimum(share, _divided(whole_survivors(a, x, s), runs)), share)
-
-
 def slices_of(p: Problem, x: Vectors, f: str) -> Iterator[Slice]:
     """A failure from its begin to its repair, tier by tier, in the hour of most requests."""
     a, h = full(p), fullest_hour(p)
@@ -152,23 +134,17 @@ def slices_by_failure(plan: Plan) -> dict[str, list[Slice]]:
 
 
 def worst_recovery_section(plan: Plan) -> Section | None:
-    """The failure in which a tier that goals protect in it is served the least; no section where goals name none."""
-    p, worst = plan.problem, None
-    for f, slices in slices_by_failure(plan).items():
-        asked = {tier for tier, fraction, _ in p.promised[f] if fraction > 0}
-        least = min((row.served_fraction for row in slices if row.tier in asked), default=None)
-        if least is not None and (worst is None or (least, short_failure(f)) < worst[:2]):
-            worst = (least, short_failure(f), f, slices)
-    if worst is None:
+    """The first of FAILURES in which a goal protects a tier; no section where goals protect none."""
+    p = plan.problem
+    f = next((f for f in worst_first(plan) if protected_tiers(p, f)), None)
+    if f is None:
         return None
-    _, name, f, slices = worst
     rows = []
-    for row in slices:
+    for row in slices_of(p, plan.vectors, f):
         due = [share for tier, share, seconds in p.promised[f] if tier == row.tier and seconds <= row.seconds]
         rows.append(AskedSlice(**vars(row), asked_fraction=max(due, default=None)))
     lines = (
-        f"when {name} is lost: of all failures the one in which a tier with a goal is served the least, before or at "
-        "a deadline; a share holds until the next one",
+        f"when {short_failure(f)} is lost, the first of FAILURES; {ORDERED}; a share holds until the next one",
         *hour_text(p),
     )
     columns = (
@@ -194,11 +170,7 @@ def share_columns() -> tuple[Column, ...]:
 def recovery_section(plan: Plan) -> Section | None:
     """Each failure from its begin until it is repaired, the worst first: who is served, and by what."""
     p, by_failure = plan.problem, slices_by_failure(plan)
-
-    def worst_first(f: str) -> tuple[float, str]:
-        return min((row.served_fraction for row in by_failure[f]), default=1.0), short_failure(f)
-
-    rows = [row for f in sorted(by_failure, key=worst_first) for row in _changes(by_failure[f])]
+    rows = [row for f in worst_first(plan) for row in _changes(by_failure[f])]
     if not rows:
         return None
     lines = (

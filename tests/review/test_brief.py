@@ -18,7 +18,7 @@ from planner.plan.plan import make_plan
 from planner.review.answer import review_plan
 from planner.review.brief import MOST_ORDERS, _files_that_break, _order, brief_plan
 from planner.review.render import render
-from planner.review.report import AT_RISK, BROKEN, HELD, Column, Judged, Report, Section, usd
+from planner.review.report import AT_RISK, BROKEN, HELD, Column, Judged, Report, Section, percent, usd
 from planner.review.static import StaticOutcome
 from planner.solve.search import Effort
 from planner.study.read import read_study
@@ -85,7 +85,9 @@ def test_every_figure_is_one_of_the_review(plan, whole, brief):
     assert [row.failure for row in worst] == list(failures[: len(worst)])
     slices = part(whole, "RECOVERY TIMELINE").data
     for row in worst:
-        begin = [s.served_fraction for s in slices if s.failure == row.failure.failure and s.event == "begin"]
+        f = row.failure.failure
+        protected = {tier for tier, fraction, _ in in_hand(plan).problem.promised[f] if fraction > 0}
+        begin = [s.served_fraction for s in slices if s.failure == f and s.event == "begin" and s.tier in protected]
         assert row.served_at_once_fraction == min(begin)
     tiers = [c.title for c in part(whole, "FAILURES").columns if c.title in worst[0].failure.served_fraction]
     of_review, of_brief = table(part(whole, "FAILURES")), table(part(brief, "WORST FAILURES"))
@@ -101,6 +103,21 @@ def test_every_figure_is_one_of_the_review(plan, whole, brief):
         f"cost {usd(proof.cost_usd / months)} USD a month, {usd(proof.cost_usd)} USD over {months:g}"
     )
     assert part(whole, "ANSWER").data["cost_usd_per_month"] == proof.cost_usd / months
+
+
+def test_the_worst_failure_is_the_same_one_in_all_sections(plan, whole, brief):
+    """By the tier with a goal: provider alpha takes gold to 24 %, but goals leave it 70 % when quake lasts."""
+    order = [row.failure for row in part(whole, "FAILURES").rows]
+    assert order == ["failure:quake", "provider:alpha", "provider:beta", "power:grid"]
+    assert list(dict.fromkeys(row.failure for row in part(whole, "RECOVERY TIMELINE").rows)) == order
+    assert [row.failure for row in part(whole, "HEAT MAP").rows] == order
+    assert {row.failure for row in part(whole, "RECOVERY FROM THE WORST FAILURE").rows} == {"failure:quake"}
+    at_once = {row.failure.failure: (row.tier_at_once, percent(row.served_at_once_fraction)) for row in worst_of(brief)}
+    assert at_once["provider:alpha"] == ("gold", "24 %"), "bulk, without a goal, is at 0 %"
+
+
+def worst_of(brief):
+    return part(brief, "WORST FAILURES").rows
 
 
 def orders(whole, *usd, **changes):
