@@ -1,6 +1,6 @@
 """Who is served when: in each failure from its begin until it is repaired, by what serves."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,16 @@ WARM, RECLAIMED, COLD_START, LAUNCHED = HOW = (
 )
 """How replicas come to run: fields of `Slice`."""
 LEAST_SHARE = 0.005
-REPAIRED = "repaired"
+MOVED, REPAIRED = "moved", "repaired"
+EVICTED = (
+    "when the failure is detected, requests are moved to what runs, and replicas that make headroom for what is loaded "
+    "by the next second here are evicted; what is evicted for a later one goes right after the one before that; "
+    "planner explain --failure looks at deadlines of goals alone, and evicts for each at the one before"
+)
+JUST_AFTER = (
+    "a second with .001: just after machines came back or were obtained, which may be loaded from then on; the plan is "
+    "held to both sides of it"
+)
 STAGES = (
     "after so many hours: a later stage of the same failure, named after when parts of it work again; it counts from "
     "when these have loaded their weights, until then the last share of the one before stays"
@@ -42,7 +51,7 @@ class Slice:
 
     Parameters
     ----------
-    event : what happens then: begin, deadline, repaired
+    event : what happens then: begin; moved: requests are moved, and replicas evicted; deadline; repaired
     warm_fraction : by replicas that ran all along
     reclaimed_fraction : on machines back from others
     cold_start_fraction, launched_fraction : by replicas loaded since: on machines that were there, on machines obtained
@@ -96,6 +105,10 @@ def slices_of(p: Problem, x: Vectors, f: str) -> Iterator[Slice]:
     if not failure.begins_seconds:
         offered = a.surge(f) * usually_offered
         yield from _slices(a, at_once(a, x, f, h), offered, all_warm, f, 0.0, "begin")
+        first: State = (h, f, p.deadlines_seconds[f][0])
+        if p.detection_seconds < first[2]:
+            runs = {WARM: split_of(a, x, first)[WARM]}
+            yield from _slices(a, x.traffic[first,], x.offered[first,], runs, f, p.detection_seconds, MOVED)
     for s in states(p, f):
         if s[0] == h:
             yield from _slices(a, x.traffic[s,], x.offered[s,], split_of(a, x, s), f, s[2], "deadline")
@@ -145,6 +158,7 @@ def worst_recovery_section(plan: Plan) -> Section | None:
         rows.append(AskedSlice(**vars(row), asked_fraction=max(due, default=None)))
     lines = (
         f"when {short_failure(f)} is lost, the first of FAILURES; {ORDERED}; a share holds until the next one",
+        *_seconds_lines(rows),
         *hour_text(p),
     )
     columns = (
@@ -152,6 +166,13 @@ def worst_recovery_section(plan: Plan) -> Section | None:
         Column("asked", lambda row: None if row.asked_fraction is None else percent(row.asked_fraction)),
     )
     return Section("RECOVERY FROM THE WORST FAILURE", lines, columns, rows, most=None, part="picture", when_all=True)
+
+
+def _seconds_lines(rows: Sequence[Slice]) -> list[str]:
+    """What happens at the seconds of slices that is not plain from their shares."""
+    lines = [EVICTED] if any(row.event == MOVED for row in rows) else []
+    is_just_after = any(row.seconds % 1 and row.event == "deadline" for row in rows)
+    return [*lines, JUST_AFTER] if is_just_after else lines
 
 
 def share_columns() -> tuple[Column, ...]:
@@ -178,6 +199,7 @@ def recovery_section(plan: Plan) -> Section | None:
         "machines back from others; cold starts: loaded since, on machines that were there; launched: loaded on "
         "machines obtained since; at 0 s nothing is moved yet (limits aside); a share holds until the next one; "
         "repaired: as in normal operation; without it, the last share stays",
+        *_seconds_lines(rows),
         *(STAGES for _ in [f for f in p.failures.values() if f.outage is not None][:1]),
         *hour_text(p),
     )

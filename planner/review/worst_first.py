@@ -15,7 +15,7 @@ from planner.study.dependencies import NORMAL
 
 ORDERED = (
     "the worst first: by what the least served of the tiers that a goal protects in the failure is served at the last "
-    "deadline, then before or at any; then by the other tiers"
+    "deadline, then at once or at any; then by the other tiers"
 )
 DIGITS = 6
 """Of shares, beyond which they are rounding and order nothing."""

@@ -15,6 +15,7 @@ from planner.emit.cascade import NOT_PUSHED, OVERRIDE, TOO_LATE
 from planner.plan.file import sealed
 from planner.plan.in_hand import in_hand
 from planner.plan.plan import make_plan
+from planner.questions.explain_failure import explain_failure
 from planner.review.answer import review_plan
 from planner.review.brief import MOST_ORDERS, _files_that_break, _order, brief_plan
 from planner.review.render import render
@@ -114,6 +115,21 @@ def test_the_worst_failure_is_the_same_one_in_all_sections(plan, whole, brief):
     assert {row.failure for row in part(whole, "RECOVERY FROM THE WORST FAILURE").rows} == {"failure:quake"}
     at_once = {row.failure.failure: (row.tier_at_once, percent(row.served_at_once_fraction)) for row in worst_of(brief)}
     assert at_once["provider:alpha"] == ("gold", "24 %"), "bulk, without a goal, is at 0 %"
+
+
+def test_what_is_evicted_is_gone_when_requests_are_moved_not_when_what_takes_its_machines_runs(plan, whole):
+    """Quake is detected after 10 s: bulk, half of which outlives it, makes headroom for gold then, not after 130 s."""
+    steps = explain_failure(in_hand(plan), "failure:quake", in_hand(plan).problem.hours[0]).steps
+    evicted = {step.seconds for step in steps if step.what == "evicted" or step.what == "not served"}
+    assert evicted == {10.0}
+    timeline = part(whole, "RECOVERY TIMELINE")
+    bulk = [row for row in timeline.data if (row.failure, row.tier) == ("failure:quake", "bulk")]
+    assert [(row.seconds, row.event, row.served_fraction) for row in bulk[:2]] == [
+        (0.0, "begin", 0.5),
+        (10.0, "moved", 0),
+    ]
+    said = " ".join(part(whole, "RECOVERY FROM THE WORST FAILURE").lines)
+    assert "replicas that make headroom" in said and "a second with .001" in said
 
 
 def worst_of(brief):
