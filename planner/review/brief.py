@@ -50,6 +50,8 @@ MOST_ORDERS, LARGEST, EARLIEST = 6, 4, 3
 """Orders of a brief: all, where they are so few; else the largest, and those with the first deadlines."""
 MOST_FAILURES, MOST_GOALS, MOST_ASSUMPTIONS = 3, 5, 3
 PLAN_FILE = "plan.json"
+MOST_BESIDE = 76
+"""Characters of a command and what it is for, beside each other on a line of 80; longer ones stand below each other."""
 
 
 @dataclass(frozen=True)
@@ -283,7 +285,10 @@ def _read_next(path: str | None) -> Section:
         f"planner emit all {file} --out out": "files to carry it out",
     }
     width = max(map(len, commands))
-    lines = [f"{command:{width}s}  {what}" for command, what in commands.items()]
+    lines = list[Line]()
     if path is None:
-        lines.insert(0, f"this plan is not kept: planner plan STUDY --out {PLAN_FILE}")
+        lines.append(f"this plan is not kept in a file: planner plan STUDY --out {PLAN_FILE}, or save what was piped")
+    are_beside = width + max(map(len, commands.values())) <= MOST_BESIDE
+    for command, what in commands.items():
+        lines += [f"{command:{width}s}  {what}"] if are_beside else [command, f"  {what}"]
     return Section("READ NEXT", tuple(lines))

@@ -1,8 +1,10 @@
 """The brief: one screen, from the rows of the review, with all that must be seen; colours by severity, not by words."""
 
 import json
+import os
 import re
 from dataclasses import replace
+from threading import Thread
 
 import pytest
 from helpers import write_study
@@ -17,7 +19,7 @@ from planner.plan.in_hand import in_hand
 from planner.plan.plan import make_plan
 from planner.questions.explain_failure import explain_failure
 from planner.review.answer import review_plan
-from planner.review.brief import MOST_ORDERS, _files_that_break, _order, brief_plan
+from planner.review.brief import MOST_ORDERS, _files_that_break, _order, _read_next, brief_plan
 from planner.review.render import render
 from planner.review.report import AT_RISK, BROKEN, HELD, Column, Judged, Report, Section, percent, usd
 from planner.review.static import StaticOutcome
@@ -208,7 +210,25 @@ def test_what_the_drill_refuses_is_said(plan, not_drilled):
 def test_the_commands_to_read_next_have_the_path_of_the_plan(plan, file, not_drilled):
     said = call("review", file, "--brief", "-q").stdout
     assert f"planner review '{file}'" in said and f"planner drill '{file}'" in said
-    assert "not kept" in render(brief_plan(plan), "text")
+    assert "not kept in a file" in render(brief_plan(plan), "text")
+
+
+def test_a_piped_plan_is_not_read_next_from_its_pipe(file, tmp_path, not_drilled):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = Thread(target=lambda: pipe.write_bytes(file.read_bytes()), daemon=True)
+    writer.start()
+    said = call("review", pipe, "--brief", "-q").stdout
+    writer.join(10)
+    assert "planner review plan.json" in said and "not kept in a file" in said and str(pipe) not in said
+
+
+def test_long_commands_stand_above_what_they_are_for(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    path = f"/{'a' * 30}/plan.json"
+    lines = render(Report("t", True, (_read_next(path),)), "text").splitlines()[3:]
+    assert lines[2:4] == [f"  planner explain {path}", "    why, and what a step of each limit is worth"]
+    assert len(lines) == 8 and max(map(len, lines)) <= 80
 
 
 def test_plan_prints_a_brief_and_the_review_on_demand(tmp_path, not_drilled):
