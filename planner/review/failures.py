@@ -17,6 +17,7 @@ from planner.review.report import AT_RISK, BROKEN, HELD, Column, Section, Severi
 from planner.review.served import WorstFlow, tier_served_fraction, tiers_with_flows, worst_flow
 from planner.review.worst_first import ORDERED, worst_first
 from planner.study.dependencies import NORMAL
+from planner.units import ROUNDING
 
 ASSUMES = {
     "resolve": "the plan's own answer to each failure: weights chosen anew, no more cold starts than goals need; "
@@ -30,9 +31,15 @@ IN_SOME = (
     "fixed weights over what remains, within LIMITS, no cold starts, also of gateways that could be reached, "
     "where no new ones are pushed:"
 )
+MOVED_WITHOUT_NEED = (
+    "where no replica is lost, what moves need not have to: each failure has routes of its own in the plan, which are "
+    "not chosen to be the nearest to those of normal operation"
+)
 MOST_NAMED = 4
 LEAST_SHORT = 1e-6
 """Smaller shares are rounding."""
+LEAST_MOVED_REQUESTS_PER_SECOND = 0.5
+"""Fewer are written as 0."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,10 @@ def failure_rows(plan: Plan) -> list[FailureServed]:
     return [_failure_served(plan, f, tiers) for f in worst_first(plan)]
 
 
+def _moves_without_loss(row: FailureServed) -> bool:
+    return row.replicas_lost < ROUNDING and row.moved_requests_per_second >= LEAST_MOVED_REQUESTS_PER_SECOND
+
+
 def failures_section(plan: Plan) -> Section:
     """FAILURES: every failure, the worst first."""
     p, tiers, rows = plan.problem, tiers_with_flows(plan), failure_rows(plan)
@@ -92,6 +103,7 @@ def failures_section(plan: Plan) -> Section:
         "others, and cold starts; the fullest placement, of its limit; binding: sizes the plan, "
         "the others are covered by what these need",
         ORDERED,
+        *([MOVED_WITHOUT_NEED] if any(_moves_without_loss(row) for row in rows) else []),
         *_assumed(p),
         *hour_text(p),
     )

@@ -20,6 +20,7 @@ from planner.plan.plan import make_plan
 from planner.questions.explain_failure import explain_failure
 from planner.review.answer import review_plan
 from planner.review.brief import MOST_ORDERS, _files_that_break, _order, _read_next, brief_plan
+from planner.review.failures import MOVED_WITHOUT_NEED
 from planner.review.render import render
 from planner.review.report import AT_RISK, BROKEN, HELD, Column, Judged, Report, Section, percent, usd
 from planner.review.static import StaticOutcome
@@ -132,6 +133,12 @@ def test_what_is_evicted_is_gone_when_requests_are_moved_not_when_what_takes_its
     ]
     said = " ".join(part(whole, "RECOVERY FROM THE WORST FAILURE").lines)
     assert "replicas that make headroom" in said and "a second with .001" in said
+
+
+def test_it_is_said_that_what_moves_though_nothing_is_lost_need_not(whole):
+    failures = part(whole, "FAILURES")
+    grid = next(row for row in failures.rows if row.failure == "power:grid")
+    assert grid.replicas_lost == 0 and grid.moved_requests_per_second > 1 and MOVED_WITHOUT_NEED in failures.lines
 
 
 def worst_of(brief):
