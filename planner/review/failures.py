@@ -31,6 +31,11 @@ IN_SOME = (
     "fixed weights over what remains, within LIMITS, no cold starts, also of gateways that could be reached, "
     "where no new ones are pushed:"
 )
+FULLEST = (
+    "fullest: the fullest placement at that deadline, of how far its replicas may be filled in a failure ({}); "
+    "UTILISATION BY POOL is of all machines of a pool, the idle ones too, at its fullest deadline; planner gate's of a "
+    "placement is of the full rate of its replicas, that of drill --simulate of their slots"
+)
 MOVED_WITHOUT_NEED = (
     "where no replica is lost, what moves need not have to: each failure has routes of its own in the plan, which are "
     "not chosen to be the nearest to those of normal operation"
@@ -91,6 +96,11 @@ def failure_rows(plan: Plan) -> list[FailureServed]:
     return [_failure_served(plan, f, tiers) for f in worst_first(plan)]
 
 
+def _limit_text(p: Problem) -> str:
+    """How far replicas may be filled in failures."""
+    return "by waiting" if p.waiting is not None else f"{percent(p.utilisation_in_failure)} of their full rate"
+
+
 def _moves_without_loss(row: FailureServed) -> bool:
     return row.replicas_lost < ROUNDING and row.moved_requests_per_second >= LEAST_MOVED_REQUESTS_PER_SECOND
 
@@ -100,8 +110,8 @@ def failures_section(plan: Plan) -> Section:
     p, tiers, rows = plan.problem, tiers_with_flows(plan), failure_rows(plan)
     lines = (
         "served by tier at the last deadline, in brackets a tier's flow that is worst off; replicas lost, evicted for "
-        "others, and cold starts; the fullest placement, of its limit; binding: sizes the plan, "
-        "the others are covered by what these need",
+        "others, and cold starts; binding: sizes the plan, the others are covered by what these need",
+        FULLEST.format(_limit_text(p)),
         ORDERED,
         *([MOVED_WITHOUT_NEED] if any(_moves_without_loss(row) for row in rows) else []),
         *_assumed(p),

@@ -141,6 +141,18 @@ def test_it_is_said_that_what_moves_though_nothing_is_lost_need_not(whole):
     assert grid.replicas_lost == 0 and grid.moved_requests_per_second > 1 and MOVED_WITHOUT_NEED in failures.lines
 
 
+def test_what_fullest_is_of_is_said_where_it_is_read(whole):
+    """FAILURES divides by the limit, UTILISATION BY POOL by all machines, a gate and a simulation by neither."""
+    said = " ".join(part(whole, "FAILURES").lines)
+    assert (
+        "may be filled in a failure (95 % of their full rate)" in said
+        and "gate's of a placement is of the full" in said
+    )
+    assert "fullest in FAILURES is of the replicas of one placement" in " ".join(
+        part(whole, "UTILISATION BY POOL").lines
+    )
+
+
 def worst_of(brief):
     return part(brief, "WORST FAILURES").rows
 
