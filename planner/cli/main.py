@@ -286,6 +286,11 @@ def _review(
     return 0 if report.good else 1
 
 
+def _is_kept(file: Path) -> bool:
+    """Whether a path leads to a file that is still there for the next command: no pipe, nothing of this process."""
+    return file.is_file() and Path("/dev") not in file.absolute().parents
+
+
 def _brief(
     made: "Plan",
     format: Format,
@@ -299,7 +304,7 @@ def _brief(
     from planner import api
 
     with stage(REVIEWING), progress(quiet, stage="reviewing") as advance:
-        path = None if file is None else str(file)
+        path = str(file) if file is not None and _is_kept(file) else None
         report = api.brief(made, path=path, progress=advance, with_margins=margins is not False)
     deliver(replace(report, sections=(*report.sections, *effort.sections(made))), format, out)
     return 0 if report.good else 1

@@ -38,7 +38,7 @@ from planner.review.report import (
 )
 from planner.review.resilience import resilience_section
 from planner.review.routes import map_section, routes_section
-from planner.review.served import served_section
+from planner.review.served import HOLDS, goals_served, served_section
 from planner.review.spend import quarters_section, spend_section
 from planner.review.static import static_section
 from planner.review.trust import Progress, silent, trust_section
@@ -158,6 +158,15 @@ def _goals(plan: Plan) -> int:
     return sum(len(tier.survive) for tier in plan.study.tiers)
 
 
+def _goals_held(plan: Plan) -> str:
+    """That goals hold; where no capacity can cover all that is asked, how many do in full."""
+    if not plan.file.uncoverable:
+        return f"{_goals(plan)} survival goals hold"
+    goals = goals_served(plan)
+    held = sum(row.verdict == HOLDS for row in goals)
+    return f"{held} of {len(goals)} survival goals hold in full, {len(goals) - held} but for what cannot be covered,"
+
+
 def verdict_lines(plan: Plan, checked: Audit, in_short: bool = False) -> list[Line]:
     """What no capacity can cover; then that every goal holds, or that the audit fails."""
     proof, uncoverable, lines = plan.file.proof, plan.file.uncoverable, list[Line]()
@@ -170,11 +179,10 @@ def verdict_lines(plan: Plan, checked: Audit, in_short: bool = False) -> list[Li
             )
             lines.append(Judged(case, BROKEN))
     if checked.passed:
-        but = " (all that can be covered)" if uncoverable else ""
         is_said = proof.dominated_failures and not in_short
         easier = f" ({proof.dominated_failures} of them dominated by harder ones)" if is_said else ""
         held = (
-            f"{_goals(plan)} survival goals hold in all {proof.failures_tested} failures{easier}{but}: audited, "
+            f"{_goals_held(plan)} in all {proof.failures_tested} failures{easier}: audited, "
             f"{checked.rows_checked:,} rows in {checked.states_checked} states"
         )
         return [*lines, Judged(held, AT_RISK if uncoverable else HELD)]

@@ -43,12 +43,15 @@ from planner.review.trust import (
     silent,
     speed_text,
 )
+from planner.review.worst_first import protected_tiers
 from planner.study.records.plan import PlanFile
 
 MOST_ORDERS, LARGEST, EARLIEST = 6, 4, 3
 """Orders of a brief: all, where they are so few; else the largest, and those with the first deadlines."""
 MOST_FAILURES, MOST_GOALS, MOST_ASSUMPTIONS = 3, 5, 3
 PLAN_FILE = "plan.json"
+MOST_BESIDE = 76
+"""Characters of a command and what it is for, beside each other on a line of 80; longer ones stand below each other."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,9 @@ class WorstFailure:
     Parameters
     ----------
     failure : its row of FAILURES
-    served_at_once_fraction, tier_at_once : of the tier that is served least before anything is moved; None: it is a
-        later stage of another failure, and begins with what that one has left
+    served_at_once_fraction, tier_at_once : of the tier that is served least before anything is moved, of those
+        with a goal in the failure where one has; None: it is a later stage of another failure, and begins with what
+        that one has left
     hours_to_repair : None where the study does not say
     """
 
@@ -165,13 +169,16 @@ def _other_orders(part: dict[str, Section]) -> list[Line]:
 
 # ------------------------------------------------------------------ what fails
 def _worst_failures(plan: Plan, part: dict[str, Section]) -> Section:
-    """The failures that serve least, with any in which something due is short."""
+    """The first of FAILURES, with any in which something due is short."""
     p, every = plan.problem, part["FAILURES"].rows
     begin: dict[str, Slice] = {}
     slices: list[Slice] = part["RECOVERY TIMELINE"].data if "RECOVERY TIMELINE" in part else []
+    protected = {f: protected_tiers(p, f) for f in p.failures}
     for row in slices:
+        if row.event != "begin" or (protected[row.failure] and row.tier not in protected[row.failure]):
+            continue
         least = begin.get(row.failure)
-        if row.event == "begin" and (least is None or row.served_fraction < least.served_fraction):
+        if least is None or row.served_fraction < least.served_fraction:
             begin[row.failure] = row
     rows = []
     for n, row in enumerate(every):
@@ -193,7 +200,7 @@ def _worst_failures(plan: Plan, part: dict[str, Section]) -> Section:
         *(_tier_column(p, tier) for tier in tiers),
         Column("all back", _all_back),
     )
-    lines = ("replicas lost; served: the least at once, then by tier at the last deadline",)
+    lines = ("replicas lost; at once: what the least served tier with a goal is served; by tier: at the last deadline",)
     more = len(every) - len(rows)
     after: list[Line] = [f"... and {more} less grave failures"] if more else []
     after += _files_that_break(part.get("STATIC FILES"))
@@ -278,7 +285,10 @@ def _read_next(path: str | None) -> Section:
         f"planner emit all {file} --out out": "files to carry it out",
     }
     width = max(map(len, commands))
-    lines = [f"{command:{width}s}  {what}" for command, what in commands.items()]
+    lines = list[Line]()
     if path is None:
-        lines.insert(0, f"this plan is not kept: planner plan STUDY --out {PLAN_FILE}")
+        lines.append(f"this plan is not kept in a file: planner plan STUDY --out {PLAN_FILE}, or save what was piped")
+    are_beside = width + max(map(len, commands.values())) <= MOST_BESIDE
+    for command, what in commands.items():
+        lines += [f"{command:{width}s}  {what}"] if are_beside else [command, f"  {what}"]
     return Section("READ NEXT", tuple(lines))

@@ -16,7 +16,9 @@ from planner.review.figures import Figure, number
 from planner.review.filled import filled_of_limit
 from planner.review.report import AT_RISK, BROKEN, HELD, Column, Section, Severity, percent, short_failure, usd
 from planner.review.served import WorstFlow, tier_served_fraction, tiers_with_flows, worst_flow
+from planner.review.worst_first import ORDERED, worst_first
 from planner.study.dependencies import NORMAL
+from planner.units import ROUNDING
 
 ASSUMES = {
     "resolve": "the plan's own answer to each failure: weights chosen anew, no more cold starts than goals need; "
@@ -30,9 +32,20 @@ IN_SOME = (
     "fixed weights over what remains, within LIMITS, no cold starts, also of gateways that could be reached, "
     "where no new ones are pushed:"
 )
+FULLEST = (
+    "fullest: the fullest placement at that deadline, of how far its replicas may be filled in a failure ({}); "
+    "UTILISATION BY POOL is of all machines of a pool, the idle ones too, at its fullest deadline; planner gate's of a "
+    "placement is of the full rate of its replicas, that of drill --simulate of their slots"
+)
+MOVED_WITHOUT_NEED = (
+    "where no replica is lost, what moves need not have to: each failure has routes of its own in the plan, which are "
+    "not chosen to be the nearest to those of normal operation"
+)
 MOST_NAMED = 4
 LEAST_SHORT = 1e-6
 """Smaller shares are rounding."""
+LEAST_MOVED_REQUESTS_PER_SECOND = 0.5
+"""Fewer are written as 0."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +94,16 @@ def _assumed(p: Problem) -> list[str]:
 def failure_rows(plan: Plan) -> list[FailureServed]:
     """Every failure, the worst first."""
     tiers = tiers_with_flows(plan)
-    return sorted((_failure_served(plan, f, tiers) for f in plan.problem.failures if f != NORMAL), key=_worst_first)
+    return [_failure_served(plan, f, tiers) for f in worst_first(plan)]
+
+
+def _limit_text(p: Problem) -> str:
+    """How far replicas may be filled in failures."""
+    return "by waiting" if p.waiting is not None else f"{percent(p.utilisation_in_failure)} of their full rate"
+
+
+def _moves_without_loss(row: FailureServed) -> bool:
+    return row.replicas_lost < ROUNDING and row.moved_requests_per_second >= LEAST_MOVED_REQUESTS_PER_SECOND
 
 
 def failures_section(plan: Plan) -> Section:
@@ -89,8 +111,10 @@ def failures_section(plan: Plan) -> Section:
     p, tiers, rows = plan.problem, tiers_with_flows(plan), failure_rows(plan)
     lines = (
         "served by tier at the last deadline, in brackets a tier's flow that is worst off; replicas lost, evicted for "
-        "others, and cold starts; the fullest placement, of its limit; binding: sizes the plan, "
-        "the others are covered by what these need",
+        "others, and cold starts; binding: sizes the plan, the others are covered by what these need",
+        FULLEST.format(_limit_text(p)),
+        ORDERED,
+        *([MOVED_WITHOUT_NEED] if any(_moves_without_loss(row) for row in rows) else []),
         *_assumed(p),
         *hour_text(p),
     )
@@ -120,10 +144,6 @@ def tier_column(p: Problem, tier: str) -> Column:
         return HELD if row.served_fraction[tier] > 1 - LEAST_SHORT else AT_RISK
 
     return Column(tier, lambda row: _with_worst(p, tier, row), severity=severity)
-
-
-def _worst_first(row: FailureServed) -> tuple[float, float, str]:
-    return min(row.served_fraction.values(), default=1.0), -row.moved_requests_per_second, short_failure(row.failure)
 
 
 def _failure_served(plan: Plan, f: str, tiers: list[str]) -> FailureServed:

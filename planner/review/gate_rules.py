@@ -196,11 +196,16 @@ def _concentration(asked: _Asked) -> Iterator[GateRow]:
         yield _row(rule, title, place, rule.most_fraction, value, "share", fix)
 
 
+OF_WHAT = {"pool": "machines with replicas of those up", "placement": "of the full rate of its replicas"}
+"""What the share of a pool or placement is of."""
+
+
 def _utilisation(asked: _Asked) -> Iterator[GateRow]:
     for n, rule in enumerate(asked.policy.file.utilisation):
         value, place = figures.fullest(asked.plan, rule), asked.policy.place.at("utilisation", n)
         what = "most occupied pool" if rule.of == "pool" else "fullest placement"
-        title = f"{what} in {'normal operation' if rule.when == 'normal' else 'failures'}"
+        when = "normal operation" if rule.when == "normal" else "failures"
+        title = f"{what} in {when}, {OF_WHAT[rule.of]}"
         field = "normal" if rule.when == "normal" else "in_failure"
         fix = f"plan again with utilisation.{field}: {rule.most_fraction:g} in the study"
         if rule.of == "pool":

@@ -6,12 +6,12 @@ import numpy as np
 
 from planner.plan.in_hand import Plan
 from planner.problem.arrays import full
-from planner.problem.problem import State, fullest_hour
+from planner.problem.problem import Problem, State, fullest_hour
 from planner.problem.rules.formulas import served
 from planner.review.failures import hour_text
 from planner.review.figures import Figure, number
 from planner.review.report import BROKEN, Column, Section, Shade, percent, short_failure
-from planner.study.dependencies import NORMAL
+from planner.review.worst_first import worst_first
 
 SHORT = 1e-6
 """Shares closer than this to what is due are as is due."""
@@ -25,45 +25,53 @@ class FailureByWorkload:
     ----------
     served_fraction : by workload, of all its origins
     due_fraction : by workload, what its goals ask for of all its origins; 0 where nothing is due
+    asked_fraction : by workload, what its goals ask for by then, whether or not any capacity can serve it
     short : workloads of which an origin is served less than is due
+    uncoverable : workloads of which goals ask for more at an origin than any capacity can serve
     """
 
     failure: str
     deadline_seconds: float
     served_fraction: dict[str, float]
     due_fraction: dict[str, float]
+    asked_fraction: dict[str, float]
     short: tuple[str, ...]
+    uncoverable: tuple[str, ...]
 
 
 def heat_rows(plan: Plan) -> list[FailureByWorkload]:
-    """Every failure at its last deadline, the worst first."""
-    p, rows = plan.problem, []
-    for f in p.failures:
-        if f != NORMAL:
-            rows.append(_row(plan, (fullest_hour(p), f, p.deadlines_seconds[f][-1])))
-    return sorted(rows, key=_worst_first)
-
-
-def _worst_first(row: FailureByWorkload) -> tuple[float, float, str]:
-    """What is promised counts first."""
-    promised = [share for w, share in row.served_fraction.items() if row.due_fraction[w] > 0]
-    return min(promised, default=1.0), sum(row.served_fraction.values()), short_failure(row.failure)
+    """Every failure at its last deadline, in the order of FAILURES."""
+    p = plan.problem
+    return [_row(plan, (fullest_hour(p), f, p.deadlines_seconds[f][-1])) for f in worst_first(plan)]
 
 
 def _row(plan: Plan, s: State) -> FailureByWorkload:
     a, x = full(plan.problem), plan.vectors
     offered, goes, due = x.offered[s,], served(a, x, s), a.due_share(s)
-    share, asked, short = {}, {}, []
+    share, is_due, asked, short, uncoverable = {}, {}, {}, [], []
+    by_tier = _asked_by_tier(plan.problem, s)
     for w in dict.fromkeys(w for w, _ in a.flows):
         of_it = np.array([other == w for other, _ in a.flows], dtype=bool)
         wanted = float(offered[of_it].sum())
         if wanted <= 0:
             continue
         share[w] = min(1.0, float(goes[of_it].sum()) / wanted)
-        asked[w] = float((due * offered)[of_it].sum()) / wanted
+        is_due[w] = float((due * offered)[of_it].sum()) / wanted
+        asked[w] = by_tier.get(plan.problem.tier_of[w], 0.0)
         if (goes[of_it] < (due * offered)[of_it] * (1 - SHORT)).any():
             short.append(w)
-    return FailureByWorkload(s[1], s[2], share, asked, tuple(short))
+        if (due[of_it & (offered > 0)] < asked[w] * (1 - SHORT)).any():
+            uncoverable.append(w)
+    return FailureByWorkload(s[1], s[2], share, is_due, asked, tuple(short), tuple(uncoverable))
+
+
+def _asked_by_tier(p: Problem, s: State) -> dict[str, float]:
+    """The largest share that goals of a tier ask for by a deadline."""
+    asked: dict[str, float] = {}
+    for tier, fraction, within in p.promised[s[1]]:
+        if within <= s[2]:
+            asked[tier] = max(fraction, asked.get(tier, 0.0))
+    return asked
 
 
 def heat_map_section(plan: Plan) -> Section | None:
@@ -76,7 +84,7 @@ def heat_map_section(plan: Plan) -> Section | None:
         return Column(
             f"{w} ({p.tier_of[w]})",
             lambda row: _text(row, w),
-            severity=lambda row: BROKEN if w in row.short else None,
+            severity=lambda row: BROKEN if w in (*row.short, *row.uncoverable) else None,
             shade=lambda row: _shade(row, w),
         )
 
@@ -87,17 +95,18 @@ def heat_map_section(plan: Plan) -> Section | None:
     )
     lines = (
         "share of a workload that is served at the failure's last deadline, of all its origins; 80 % of 80 %: of what "
-        "its goals ask for; SHORT: less than that; in brackets where no goal asks for any, and all may go unserved",
+        "its goals ask for; SHORT: less than that; UNCOVERABLE: goals ask for more than any capacity can serve; "
+        "in brackets where no goal asks for any, and all may go unserved",
         *hour_text(p),
     )
     return Section("HEAT MAP", lines, columns, rows, most=None, part="evidence", when_all=True)
 
 
 def _shade(row: FailureByWorkload, w: str) -> Shade | None:
-    """What a workload is served, against all of it and against what is due."""
+    """What a workload is served, against all of it, what is due, and what goals ask for."""
     if w not in row.served_fraction:
         return None
-    if w in row.short:
+    if w in row.short or w in row.uncoverable:
         return "short"
     if row.served_fraction[w] >= 1 - SHORT:
         return "all"
@@ -109,5 +118,7 @@ def _text(row: FailureByWorkload, w: str) -> Figure | None:
     if shade is None:
         return None
     share, due = percent(row.served_fraction[w]), percent(row.due_fraction[w])
-    texts = {"all": share, "due": f"{share} of {due}", "undue": f"({share})", "short": f"{share} SHORT of {due}"}
+    asked = percent(row.asked_fraction[w])
+    missed = f"{share} SHORT of {due}" if w in row.short else f"{share} of {asked}, UNCOVERABLE"
+    texts = {"all": share, "due": f"{share} of {due}", "undue": f"({share})", "short": missed}
     return Figure(texts[shade], share.value, share.unit, due=row.due_fraction[w])

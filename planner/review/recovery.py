@@ -1,6 +1,6 @@
 """Who is served when: in each failure from its begin until it is repaired, by what serves."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +11,11 @@ from planner.problem.arrays import Arrays, full
 from planner.problem.decisions import Vectors
 from planner.problem.problem import Problem, State, fullest_hour, states
 from planner.problem.rules.formulas import machines_in_service, running
-from planner.problem.rules.gateway_limits import whole_survivors
 from planner.problem.things import Things
 from planner.review.failures import hour_text
 from planner.review.figures import Figure, number
 from planner.review.report import Column, Section, percent, short_failure
+from planner.review.worst_first import ORDERED, at_once, protected_tiers, worst_first
 from planner.study.dependencies import NORMAL
 from planner.units import SECONDS_PER_HOUR
 
@@ -27,7 +27,16 @@ WARM, RECLAIMED, COLD_START, LAUNCHED = HOW = (
 )
 """How replicas come to run: fields of `Slice`."""
 LEAST_SHARE = 0.005
-REPAIRED = "repaired"
+MOVED, REPAIRED = "moved", "repaired"
+EVICTED = (
+    "when the failure is detected, requests are moved to what runs, and replicas that make headroom for what is loaded "
+    "by the next second here are evicted; what is evicted for a later one goes right after the one before that; "
+    "planner explain --failure looks at deadlines of goals alone, and evicts for each at the one before"
+)
+JUST_AFTER = (
+    "a second with .001: just after machines came back or were obtained, which may be loaded from then on; the plan is "
+    "held to both sides of it"
+)
 STAGES = (
     "after so many hours: a later stage of the same failure, named after when parts of it work again; it counts from "
     "when these have loaded their weights, until then the last share of the one before stays"
@@ -42,7 +51,7 @@ class Slice:
 
     Parameters
     ----------
-    event : what happens then: begin, deadline, repaired
+    event : what happens then: begin; moved: requests are moved, and replicas evicted; deadline; repaired
     warm_fraction : by replicas that ran all along
     reclaimed_fraction : on machines back from others
     cold_start_fraction, launched_fraction : by replicas loaded since: on machines that were there, on machines obtained
@@ -88,24 +97,6 @@ def _divided(part: Array, of: Array) -> Array:
     return np.asarray(np.divide(part, of, out=np.zeros(len(of)), where=of > 0))
 
 
-def at_once(a: Arrays, x: Vectors, f: str, h: str) -> Array:
-    """Requests/s over each edge that are served before anything is moved: what goes to the living as always [E].
-
-    Where an offer counts less than whole, what does not go on is gone at once. Limits of gateways, and of how far
-    replicas may be filled, are left aside for these seconds.
-    """
-    surge, alive = a.surge(f) * a.coverable(f), _alive(a, x, (h, f, 0.0))
-    usual = x.traffic[(h, NORMAL, 0.0),] * a.may_serve(NORMAL)
-    return np.asarray(surge[a.flow_of_edge] * alive[a.placement_of_edge] * usual)
-
-
-def _alive(a: Things, x: Vectors, s: State) -> Array:
-    """Share of each placement that lives on (0 to 1) [P]."""
-    share, runs = a.available(s[1]), x.replicas[s[0],]
-    in_part = a.counts_less(s[1])[a.pool_of_placement] & (runs > 0)
-    return np.where(in_part, np.minimum(share, _divided(whole_survivors(a, x, s), runs)), share)
-
-
 def slices_of(p: Problem, x: Vectors, f: str) -> Iterator[Slice]:
     """A failure from its begin to its repair, tier by tier, in the hour of most requests."""
     a, h = full(p), fullest_hour(p)
@@ -114,6 +105,10 @@ def slices_of(p: Problem, x: Vectors, f: str) -> Iterator[Slice]:
     if not failure.begins_seconds:
         offered = a.surge(f) * usually_offered
         yield from _slices(a, at_once(a, x, f, h), offered, all_warm, f, 0.0, "begin")
+        first: State = (h, f, p.deadlines_seconds[f][0])
+        if p.detection_seconds < first[2]:
+            runs = {WARM: split_of(a, x, first)[WARM]}
+            yield from _slices(a, x.traffic[first,], x.offered[first,], runs, f, p.detection_seconds, MOVED)
     for s in states(p, f):
         if s[0] == h:
             yield from _slices(a, x.traffic[s,], x.offered[s,], split_of(a, x, s), f, s[2], "deadline")
@@ -152,23 +147,18 @@ def slices_by_failure(plan: Plan) -> dict[str, list[Slice]]:
 
 
 def worst_recovery_section(plan: Plan) -> Section | None:
-    """The failure in which a tier that goals protect in it is served the least; no section where goals name none."""
-    p, worst = plan.problem, None
-    for f, slices in slices_by_failure(plan).items():
-        asked = {tier for tier, fraction, _ in p.promised[f] if fraction > 0}
-        least = min((row.served_fraction for row in slices if row.tier in asked), default=None)
-        if least is not None and (worst is None or (least, short_failure(f)) < worst[:2]):
-            worst = (least, short_failure(f), f, slices)
-    if worst is None:
+    """The first of FAILURES in which a goal protects a tier; no section where goals protect none."""
+    p = plan.problem
+    f = next((f for f in worst_first(plan) if protected_tiers(p, f)), None)
+    if f is None:
         return None
-    _, name, f, slices = worst
     rows = []
-    for row in slices:
+    for row in slices_of(p, plan.vectors, f):
         due = [share for tier, share, seconds in p.promised[f] if tier == row.tier and seconds <= row.seconds]
         rows.append(AskedSlice(**vars(row), asked_fraction=max(due, default=None)))
     lines = (
-        f"when {name} is lost: of all failures the one in which a tier with a goal is served the least, before or at "
-        "a deadline; a share holds until the next one",
+        f"when {short_failure(f)} is lost, the first of FAILURES; {ORDERED}; a share holds until the next one",
+        *_seconds_lines(rows),
         *hour_text(p),
     )
     columns = (
@@ -176,6 +166,13 @@ def worst_recovery_section(plan: Plan) -> Section | None:
         Column("asked", lambda row: None if row.asked_fraction is None else percent(row.asked_fraction)),
     )
     return Section("RECOVERY FROM THE WORST FAILURE", lines, columns, rows, most=None, part="picture", when_all=True)
+
+
+def _seconds_lines(rows: Sequence[Slice]) -> list[str]:
+    """What happens at the seconds of slices that is not plain from their shares."""
+    lines = [EVICTED] if any(row.event == MOVED for row in rows) else []
+    is_just_after = any(row.seconds % 1 and row.event == "deadline" for row in rows)
+    return [*lines, JUST_AFTER] if is_just_after else lines
 
 
 def share_columns() -> tuple[Column, ...]:
@@ -194,11 +191,7 @@ def share_columns() -> tuple[Column, ...]:
 def recovery_section(plan: Plan) -> Section | None:
     """Each failure from its begin until it is repaired, the worst first: who is served, and by what."""
     p, by_failure = plan.problem, slices_by_failure(plan)
-
-    def worst_first(f: str) -> tuple[float, str]:
-        return min((row.served_fraction for row in by_failure[f]), default=1.0), short_failure(f)
-
-    rows = [row for f in sorted(by_failure, key=worst_first) for row in _changes(by_failure[f])]
+    rows = [row for f in worst_first(plan) for row in _changes(by_failure[f])]
     if not rows:
         return None
     lines = (
@@ -206,6 +199,7 @@ def recovery_section(plan: Plan) -> Section | None:
         "machines back from others; cold starts: loaded since, on machines that were there; launched: loaded on "
         "machines obtained since; at 0 s nothing is moved yet (limits aside); a share holds until the next one; "
         "repaired: as in normal operation; without it, the last share stays",
+        *_seconds_lines(rows),
         *(STAGES for _ in [f for f in p.failures.values() if f.outage is not None][:1]),
         *hour_text(p),
     )

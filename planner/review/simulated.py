@@ -37,6 +37,10 @@ IN_TIME = (
     "in time: share of requests whose first token (round trip + wait + first_token_ms) is within the target, ± what "
     "chance may have moved, 95 of 100 times; high end: the same by first_token_ms_high, where an estimate has one"
 )
+BUSY = (
+    "busy: share of all slots, the mean where the tier is sent; fullest in FAILURES of a review is of one placement, "
+    "of how far it may be filled"
+)
 Row = dict[Routing, SimulatedTier]
 """A tier in a state, by routing."""
 
@@ -118,6 +122,7 @@ def _in_time(simulated: Simulated, rows: list[Row]) -> Section:
         ARRIVALS,
         *(ROUTINGS[routing] for routing in routings),
         IN_TIME,
+        BUSY,
     )
     data = {
         "assumes": lines[1:],

@@ -86,8 +86,9 @@ def utilisation_section(plan: Plan) -> Section | None:
     )
     lines = (
         "machines: that can be used, without those lent, the share that is broken, and spares in normal operation; "
-        "busy: what traffic fills of their replicas, of what these may be filled; headroom: all that is not busy in "
-        "normal operation",
+        "busy: what traffic fills of their replicas, of what these may be filled; share: of all machines of the pool, "
+        "the idle ones too, at any deadline, rounded down; fullest in FAILURES is of the replicas of one placement at "
+        "the last; headroom: all that is not busy in normal operation",
         *hour_text(p),
     )
     return Section("UTILISATION BY POOL", lines, columns, rows, part="picture", when_all=True)

@@ -92,6 +92,7 @@ def test_the_review_says_when_each_stage_begins_and_that_the_last_ends_in_repair
     events = {(row.failure, row.seconds, row.event, row.served_fraction) for row in timeline.data}
     assert events == {
         (BEGIN, 0.0, "begin", 0.3),
+        (BEGIN, 10.0, "moved", 0.3),
         (BEGIN, 60.0, "deadline", 0.3),
         (STAGE, 2160.0, "deadline", 1.0),
         (STAGE, 7200.0, "repaired", 1.0),

@@ -138,6 +138,7 @@ def test_the_command_says_what_it_assumes(tmp_path):
     words = ("--simulate", "--requests", 2000, "--jobs", 1, "--failure", A, "--routing", "one-queue", "--seed", 3)
     done = call(written(tmp_path), *words)
     assert done.exit_code == 0
+    assert "busy: share of all slots" in " ".join(done.stdout.split())
     assert "estimates, by an event simulation" in done.stdout and "outputs are exponential" in done.stdout
     assert "site aws/a" in done.stdout and "in time, one-queue" in done.stdout and "seed 3" in done.stdout
     done = call(written(tmp_path), *words, "--variation", 0, "--format", "json")

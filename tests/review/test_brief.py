@@ -1,8 +1,10 @@
 """The brief: one screen, from the rows of the review, with all that must be seen; colours by severity, not by words."""
 
 import json
+import os
 import re
 from dataclasses import replace
+from threading import Thread
 
 import pytest
 from helpers import write_study
@@ -15,10 +17,12 @@ from planner.emit.cascade import NOT_PUSHED, OVERRIDE, TOO_LATE
 from planner.plan.file import sealed
 from planner.plan.in_hand import in_hand
 from planner.plan.plan import make_plan
+from planner.questions.explain_failure import explain_failure
 from planner.review.answer import review_plan
-from planner.review.brief import MOST_ORDERS, _files_that_break, _order, brief_plan
+from planner.review.brief import MOST_ORDERS, _files_that_break, _order, _read_next, brief_plan
+from planner.review.failures import MOVED_WITHOUT_NEED
 from planner.review.render import render
-from planner.review.report import AT_RISK, BROKEN, HELD, Column, Judged, Report, Section, usd
+from planner.review.report import AT_RISK, BROKEN, HELD, Column, Judged, Report, Section, percent, usd
 from planner.review.static import StaticOutcome
 from planner.solve.search import Effort
 from planner.study.read import read_study
@@ -85,7 +89,9 @@ def test_every_figure_is_one_of_the_review(plan, whole, brief):
     assert [row.failure for row in worst] == list(failures[: len(worst)])
     slices = part(whole, "RECOVERY TIMELINE").data
     for row in worst:
-        begin = [s.served_fraction for s in slices if s.failure == row.failure.failure and s.event == "begin"]
+        f = row.failure.failure
+        protected = {tier for tier, fraction, _ in in_hand(plan).problem.promised[f] if fraction > 0}
+        begin = [s.served_fraction for s in slices if s.failure == f and s.event == "begin" and s.tier in protected]
         assert row.served_at_once_fraction == min(begin)
     tiers = [c.title for c in part(whole, "FAILURES").columns if c.title in worst[0].failure.served_fraction]
     of_review, of_brief = table(part(whole, "FAILURES")), table(part(brief, "WORST FAILURES"))
@@ -101,6 +107,54 @@ def test_every_figure_is_one_of_the_review(plan, whole, brief):
         f"cost {usd(proof.cost_usd / months)} USD a month, {usd(proof.cost_usd)} USD over {months:g}"
     )
     assert part(whole, "ANSWER").data["cost_usd_per_month"] == proof.cost_usd / months
+
+
+def test_the_worst_failure_is_the_same_one_in_all_sections(plan, whole, brief):
+    """By the tier with a goal: provider alpha takes gold to 24 %, but goals leave it 70 % when quake lasts."""
+    order = [row.failure for row in part(whole, "FAILURES").rows]
+    assert order == ["failure:quake", "provider:alpha", "provider:beta", "power:grid"]
+    assert list(dict.fromkeys(row.failure for row in part(whole, "RECOVERY TIMELINE").rows)) == order
+    assert [row.failure for row in part(whole, "HEAT MAP").rows] == order
+    assert {row.failure for row in part(whole, "RECOVERY FROM THE WORST FAILURE").rows} == {"failure:quake"}
+    at_once = {row.failure.failure: (row.tier_at_once, percent(row.served_at_once_fraction)) for row in worst_of(brief)}
+    assert at_once["provider:alpha"] == ("gold", "24 %"), "bulk, without a goal, is at 0 %"
+
+
+def test_what_is_evicted_is_gone_when_requests_are_moved_not_when_what_takes_its_machines_runs(plan, whole):
+    """Quake is detected after 10 s: bulk, half of which outlives it, makes headroom for gold then, not after 130 s."""
+    steps = explain_failure(in_hand(plan), "failure:quake", in_hand(plan).problem.hours[0]).steps
+    evicted = {step.seconds for step in steps if step.what == "evicted" or step.what == "not served"}
+    assert evicted == {10.0}
+    timeline = part(whole, "RECOVERY TIMELINE")
+    bulk = [row for row in timeline.data if (row.failure, row.tier) == ("failure:quake", "bulk")]
+    assert [(row.seconds, row.event, row.served_fraction) for row in bulk[:2]] == [
+        (0.0, "begin", 0.5),
+        (10.0, "moved", 0),
+    ]
+    said = " ".join(part(whole, "RECOVERY FROM THE WORST FAILURE").lines)
+    assert "replicas that make headroom" in said and "a second with .001" in said
+
+
+def test_it_is_said_that_what_moves_though_nothing_is_lost_need_not(whole):
+    failures = part(whole, "FAILURES")
+    grid = next(row for row in failures.rows if row.failure == "power:grid")
+    assert grid.replicas_lost == 0 and grid.moved_requests_per_second > 1 and MOVED_WITHOUT_NEED in failures.lines
+
+
+def test_what_fullest_is_of_is_said_where_it_is_read(whole):
+    """FAILURES divides by the limit, UTILISATION BY POOL by all machines, a gate and a simulation by neither."""
+    said = " ".join(part(whole, "FAILURES").lines)
+    assert (
+        "may be filled in a failure (95 % of their full rate)" in said
+        and "gate's of a placement is of the full" in said
+    )
+    assert "fullest in FAILURES is of the replicas of one placement" in " ".join(
+        part(whole, "UTILISATION BY POOL").lines
+    )
+
+
+def worst_of(brief):
+    return part(brief, "WORST FAILURES").rows
 
 
 def orders(whole, *usd, **changes):
@@ -175,7 +229,25 @@ def test_what_the_drill_refuses_is_said(plan, not_drilled):
 def test_the_commands_to_read_next_have_the_path_of_the_plan(plan, file, not_drilled):
     said = call("review", file, "--brief", "-q").stdout
     assert f"planner review '{file}'" in said and f"planner drill '{file}'" in said
-    assert "not kept" in render(brief_plan(plan), "text")
+    assert "not kept in a file" in render(brief_plan(plan), "text")
+
+
+def test_a_piped_plan_is_not_read_next_from_its_pipe(file, tmp_path, not_drilled):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = Thread(target=lambda: pipe.write_bytes(file.read_bytes()), daemon=True)
+    writer.start()
+    said = call("review", pipe, "--brief", "-q").stdout
+    writer.join(10)
+    assert "planner review plan.json" in said and "not kept in a file" in said and str(pipe) not in said
+
+
+def test_long_commands_stand_above_what_they_are_for(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    path = f"/{'a' * 30}/plan.json"
+    lines = render(Report("t", True, (_read_next(path),)), "text").splitlines()[3:]
+    assert lines[2:4] == [f"  planner explain {path}", "    why, and what a step of each limit is worth"]
+    assert len(lines) == 8 and max(map(len, lines)) <= 80
 
 
 def test_plan_prints_a_brief_and_the_review_on_demand(tmp_path, not_drilled):

@@ -76,6 +76,8 @@ def test_a_limit_holds_at_the_figure_and_fails_beyond(rule, plan, policy):
     good, bad = FIGURES[rule]
     row = only(review_gate(plan, policy(rule.replace("LIMIT", f"{good}"))))
     assert row.verdict == PASSES and row.value == pytest.approx(good) and row.fix == ""
+    if rule.startswith("utilisation"):
+        assert row.rule.endswith((", machines with replicas of those up", ", of the full rate of its replicas"))
     if bad is not None:
         report = review_gate(plan, policy(rule.replace("LIMIT", f"{bad}")))
         assert not report.good and only(report).verdict == FAILS and only(report).fix

@@ -169,6 +169,21 @@ def test_what_no_capacity_covers_is_said_first_and_listed_case_by_case():
     assert root.every("p")[1].text.startswith("Look first: CANNOT BE COVERED")
 
 
+def test_what_no_capacity_covers_is_as_red_on_the_heat_map_as_what_is_short(tmp_path):
+    """Nobody outlives both providers, of which a goal asks for half: not grey, and no goal that holds in full."""
+    both = "survive:\n      - {any: provider, of: 2, serve_fraction: 0.5, within_seconds: 600}\n"
+    study, _ = read_study(write_study(tmp_path, [("study.yaml", "survive:\n", both)]))
+    held = Plan(make_plan(study, Effort(gap_fraction=0.1)))
+    row = next(row for row in heat_rows(held) if row.uncoverable)
+    assert row.uncoverable == ("chat",) and row.asked_fraction["chat"] == 0.5 and row.due_fraction["chat"] == 0.0
+    root = parsed(page(review_plan(held, with_margins=False)))
+    red = [cell for cell in root.every("td") if "shade-short" in cell.attributes.get("class", "")]
+    assert [cell.text for cell in red] == ["0 % of 50 %, UNCOVERABLE"] and "broken" in red[0].attributes["class"]
+    assert "3 of 4 survival goals hold in full, 1 but for what cannot be covered, in all" in " ".join(root.text.split())
+    card = next(card for card in root.every("dl")[0].every("div") if card.every("dt")[0].text == "goals held")
+    assert card.every("dd")[0].text == "3 of 4 goals"
+
+
 def test_a_plan_that_is_none_has_no_pictures_and_no_decision(plan):
     edited = plan.file.model_copy(update={"digest_sha256": "0" * 64})
     root = parsed(page(review_plan(edited, with_margins=False)))
