@@ -116,6 +116,12 @@ def orders(plan: PlanFile, p: Problem) -> tuple[Order, ...]:
     return tuple(sorted(rows, key=lambda r: (r.order_by, -r.usd, r.offer)))
 
 
+def latest_order_day(study: Study, contract: Contract) -> date:
+    """Latest day to order a further contract of a chain: with slack, but never before it is sold."""
+    latest = contract.order_by - timedelta(days=math.ceil(study.order_slack_days))
+    return max(latest, contract.order_from or latest)
+
+
 def counted_until(study: Study, offer: Offer, start: Span) -> date:
     """Last day of the last period that a unit which starts with a period is counted for."""
     several = len(spans(study)) > 1

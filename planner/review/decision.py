@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from datetime import date
 
 from planner.plan.in_hand import Plan
+from planner.plan.orders import Order, latest_order_day
 from planner.review.figures import Figure, number
 from planner.review.redundancy import beyond_usd
 from planner.review.report import AT_RISK, BROKEN, Column, Section, Severity, first_of, percent, short_failure, usd
 from planner.review.served import HOLDS, GoalServed, goals_served
 from planner.solve.search import is_proven
+from planner.study.renewals import chain_shares
 
 NAMED = 3
 """Names that a detail holds at most."""
@@ -74,11 +76,26 @@ def _due(plan: Plan) -> Iterator[_Due]:
     """Orders, parts of build-outs, and quotas to ask for."""
     called = {offer.id: offer.offer for offer in plan.study.offers}
     for o in plan.orders:
-        yield _Due(o.order_by, o.days_late, o.usd, f"{o.units} {called[o.offer]} of {o.pool}")
+        what = f"{o.units} {called[o.offer]} of {o.pool}"
+        if len(o.chain) > 1:
+            yield from _each_contract(plan, o, what)
+        else:
+            yield _Due(o.order_by, o.days_late, o.usd, what)
     for part in plan.phase_orders:
         yield _Due(part.order_by, part.days_late, part.usd, f"{part.part} of {part.build_out}")
     for quota in plan.quota_orders:
         yield _Due(quota.order_by, quota.days_late, 0.0, f"quota {quota.quota}: {quota.granted:,.0f} {quota.unit}")
+
+
+def _each_contract(plan: Plan, o: Order, what: str) -> Iterator[_Due]:
+    """The contracts of a chain, each an order of its own, with what its days cost."""
+    shares = chain_shares(o.chain, o.counted_until)
+    yield _Due(o.order_by, o.days_late, shares[0] * o.usd, f"{what}, the first {o.chain[0].days} days")
+    for contract, share in zip(o.chain[1:], shares[1:], strict=True):
+        day = latest_order_day(plan.study, contract)
+        late = max(0, (plan.study.today - day).days)
+        last = f" to {contract.last_day}" if contract.days > 1 else ""
+        yield _Due(day, late, share * o.usd, f"{what}, again from {contract.first_day}{last}")
 
 
 def deadlines(plan: Plan) -> list[Deadline]:
@@ -107,7 +124,7 @@ def decision_figures(plan: Plan) -> list[DecisionFigure]:
     uncoverable = len(plan.file.uncoverable)
     rows = [
         DecisionFigure("to sign", sum(row.orders for row in due), "orders", _when(due), late),
-        DecisionFigure("committed in all", due[-1].usd_so_far if due else 0.0, "USD", _committed(plan)),
+        DecisionFigure("committed in all", _committed_usd(plan), "USD", _committed(plan)),
         DecisionFigure("due at the first deadline", due[0].usd if due else 0.0, "USD", _first(due), late),
         DecisionFigure(
             "cost a month",
@@ -136,10 +153,24 @@ def _when(due: list[Deadline]) -> str:
     return text + (f"; LATE: {late}, their day has passed" if late else "")
 
 
+def _committed_usd(plan: Plan) -> float:
+    """What is owed once it is signed, used or not: all but what is paid by the hour [USD], not discounted."""
+    bought = sum(o.usd for o in plan.orders if o.offer not in plan.problem.hourly)
+    return bought + sum(part.usd for part in plan.phase_orders)
+
+
+def _as_you_go_usd(plan: Plan) -> float:
+    """What is paid by the hour, and ends when it is given back [USD], not discounted."""
+    return sum(o.usd for o in plan.orders if o.offer in plan.problem.hourly)
+
+
 def _committed(plan: Plan) -> str:
-    bought, built = sum(o.usd for o in plan.orders), sum(part.usd for part in plan.phase_orders)
-    text = f"orders {usd(bought)} USD"
-    return f"{text}, build-outs {usd(built)} USD; not discounted" if built else f"{text}, not discounted"
+    built = sum(part.usd for part in plan.phase_orders)
+    text = f"contracts {usd(_committed_usd(plan) - built)} USD"
+    text += f", build-outs {usd(built)} USD" if built else ""
+    as_you_go = _as_you_go_usd(plan)
+    text += f"; besides, {usd(as_you_go)} USD by the hour, not committed" if as_you_go else ""
+    return f"{text}; not discounted"
 
 
 def _first(due: list[Deadline]) -> str:
@@ -187,23 +218,32 @@ def decision_section(plan: Plan) -> Section:
     figure = Column("figure", lambda row: row.text, severity=lambda row: row.severity)
     columns = (Column("what"), figure, Column("detail"))
     return Section(
-        "DECISION", (_sentence(due, cost),), columns, decision_figures(plan), most=None, part="answer", when_all=True
+        "DECISION",
+        (_sentence(plan, due, cost),),
+        columns,
+        decision_figures(plan),
+        most=None,
+        part="answer",
+        when_all=True,
     )
 
 
-def _sentence(due: list[Deadline], cost_usd: float) -> str:
+def _sentence(plan: Plan, due: list[Deadline], cost_usd: float) -> str:
     if not due:
         return "Nothing is to be signed: what is held is enough."
     first, orders = due[0], sum(row.orders for row in due)
-    what = f"{'one order' if orders == 1 else f'{orders} orders'} for {usd(due[-1].usd_so_far)} USD in all"
+    as_you_go, salvage = _as_you_go_usd(plan), -plan.file.costs_usd.get("salvage", 0.0)
+    what = f"{'one order' if orders == 1 else f'{orders} orders'}: {usd(_committed_usd(plan))} USD committed"
+    what += f" and {usd(as_you_go)} USD by the hour" if as_you_go else ""
     day = f"{first.order_by}{', which has passed' if first.days_late else ''}"
     by_when = f" by {day}"
     if len(due) > 1:
         first_ones = "the first" if first.orders == 1 else f"the first {first.orders}"
-        by_when = f", {first_ones}, {usd(first.usd)} USD, by {day}"
+        by_when = f"; {first_ones}, {usd(first.usd)} USD, by {day}"
     elif orders > 1:
         by_when = f", all by {day}"
-    return f"Sign {what}{by_when}; the plan costs {usd(cost_usd)} USD over the horizon."
+    after = f", after {usd(salvage)} USD of book value that remains at its end" if salvage > 0 else ""
+    return f"Sign {what}{by_when}; the plan costs {usd(cost_usd)} USD over the horizon{after}."
 
 
 def _day(row: Deadline) -> Figure:
@@ -223,7 +263,10 @@ def deadlines_section(plan: Plan) -> Section | None:
         Column("USD so far", lambda row: usd(row.usd_so_far)),
         Column("what", lambda row: "; ".join(row.what)),
     )
-    after = ("orders, parts of build-outs and quotas; USD over the horizon, not discounted",)
+    after = (
+        "orders, each contract of a chain, parts of build-outs and quotas; USD over the horizon, not discounted, also "
+        "of what is paid by the hour",
+    )
     return Section("DUE BY DAY", (), columns, rows, after, part="answer", when_all=True)
 
 

@@ -114,10 +114,12 @@ def test_the_decision_comes_first_with_the_figures_of_the_plan(plan, root):
     rows = {row.what: row for row in decision_figures(plan)}
     assert [card[0] for card in cards] == list(rows)
     due = deadlines(plan)
+    by_hour = sum(o.usd for o in plan.orders if o.offer in plan.problem.hourly)
     assert rows["committed in all"].figure == pytest.approx(
-        sum(o.usd for o in plan.orders) + sum(o.usd for o in plan.phase_orders)
+        sum(o.usd for o in plan.orders) + sum(o.usd for o in plan.phase_orders) - by_hour
     )
-    assert due[-1].usd_so_far == rows["committed in all"].figure and due[0].order_by == min(d.order_by for d in due)
+    assert due[-1].usd_so_far == pytest.approx(rows["committed in all"].figure + by_hour)
+    assert due[0].order_by == min(d.order_by for d in due)
     assert sum(d.orders for d in due) == rows["to sign"].figure == len(plan.orders)
     cost = plan.file.proof.cost_usd
     assert rows["cost over the horizon"].figure == cost

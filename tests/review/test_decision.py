@@ -1,0 +1,46 @@
+"""The decision: what is committed, what is due by which day, and what the cost leaves out."""
+
+from datetime import date, timedelta
+
+import pytest
+from buildouts import hall
+from one_pool import EXACT, START, planned, small
+from studies import offer
+
+from planner.plan.in_hand import in_hand
+from planner.plan.plan import make_plan
+from planner.review.decision import deadlines, decision_figures, decision_section
+from planner.review.weakest import weakest_figures
+from planner.study.records.study import Horizon
+
+BLOCK = {"most_days": 182.0, "order_days_ahead": 56.0, "lead_days": 14.0, "most_units": 1}
+
+
+def said(hand):
+    (line,) = decision_section(hand).lines
+    return line, {row.what: row for row in decision_figures(hand)}
+
+
+def test_what_is_paid_by_the_hour_is_not_committed_and_each_contract_of_a_chain_is_due():
+    """A machine in blocks, a year in 182 + 182 + 1 days, and one by the hour at 3 USD for 1200 hours."""
+    sold = [offer("a/x/m", 1.0, "capacity_block", **BLOCK), offer("a/x/m", 3.0)]
+    hand = in_hand(planned(small(Horizon(start=START, months=12), bought=sold)))
+    line, rows = said(hand)
+    assert rows["committed in all"].figure == pytest.approx(1200) and "3,600 USD by the hour" in line
+    assert rows["committed in all"].detail.startswith("contracts 1,200 USD; besides, 3,600 USD by the hour, not")
+    assert line.startswith("Sign 4 orders: 1,200 USD committed and 3,600 USD by the hour;")
+    assert rows["to sign"].figure == 4
+    slack = timedelta(days=hand.study.order_slack_days)
+    of_day = {row.order_by + slack: row for row in deadlines(hand)}
+    assert of_day[date(2027, 6, 18)].usd == pytest.approx(1200 * 182 / 365)
+    assert of_day[date(2027, 12, 17)].usd == pytest.approx(1200 / 365)
+    assert deadlines(hand)[-1].usd_so_far == pytest.approx(4800)
+    assert "again from 2027-07-02 to 2027-12-30" in of_day[date(2027, 6, 18)].what[0]
+
+
+def test_salvage_is_said_beside_the_cost_and_among_the_weakest_figures():
+    hand = in_hand(make_plan(hall(), EXACT))
+    line, _ = said(hand)
+    assert "after 42,900 USD of book value that remains at its end" in line
+    (row,) = [row for row in weakest_figures(hand) if row.kind == "salvage"]
+    assert row.decides == "42,900 USD deducted from the cost" and row.share_fraction == pytest.approx(42.9 / 48)
