@@ -1,20 +1,27 @@
 """The decision that a plan asks for: what to sign by when, what it costs, what it holds; and the dates it is due."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
 from planner.plan.in_hand import Plan
 from planner.plan.orders import Order, latest_order_day
+from planner.problem.problem import states
+from planner.questions.near_figures import demand_that_holds
 from planner.review.figures import Figure, number
 from planner.review.redundancy import beyond_usd
 from planner.review.report import AT_RISK, BROKEN, Column, Section, Severity, first_of, percent, short_failure, usd
 from planner.review.served import HOLDS, GoalServed, goals_served
 from planner.solve.search import is_proven
+from planner.study.dependencies import NORMAL
 from planner.study.renewals import chain_shares
 
 NAMED = 3
 """Names that a detail holds at most."""
+MOST_STATES = 200
+"""States of which it is asked how much more demand holds: a page is there within two seconds."""
+GROWTH_NOT_ASKED = "how much more demand holds is not asked here, of so many states: planner review PLAN --margins"
 
 
 @dataclass(frozen=True)
@@ -24,7 +31,7 @@ class DecisionFigure:
     Parameters
     ----------
     what : the same in every plan, so that two can stand side by side
-    unit : of the figure: USD, orders, goals, cases
+    unit : of the figure: USD, orders, goals, cases, fraction
     detail : what it is made of
     severity : of what does not hold, cannot be covered, is late or not proven
     """
@@ -40,6 +47,8 @@ class DecisionFigure:
         """The figure with its unit."""
         if self.unit == "USD":
             return Figure(f"{usd(self.figure)} USD", self.figure, "USD")
+        if self.unit == "fraction":
+            return percent(self.figure, 2)
         unit = self.unit.removesuffix("s") if self.figure == 1 and not self.unit.startswith("of") else self.unit
         return number(self.figure, ",g", f" {unit}")
 
@@ -137,11 +146,28 @@ def decision_figures(plan: Plan) -> list[DecisionFigure]:
         DecisionFigure("goals not held", len(others), "goals", _named(others), BROKEN if others else None),
         DecisionFigure("cannot be covered", uncoverable, "cases", _uncoverable(plan), AT_RISK if uncoverable else None),
     ]
+    if _is_growth_asked(plan):
+        rows.append(_growth(plan))
     redundancy = beyond_usd(plan.file, plan.file.on_equal_terms)
     if redundancy is not None:
         detail = "against the cheapest plan without survival goals, on equal terms"
         rows.append(DecisionFigure("redundancy", redundancy, "USD", f"{detail}{_share_of(redundancy, plan)}"))
     return rows
+
+
+def _is_growth_asked(plan: Plan) -> bool:
+    """Whether there are so few states that it is soon known how much more demand holds."""
+    return sum(len(states(plan.problem, f)) for f in plan.problem.failures) <= MOST_STATES
+
+
+def _growth(plan: Plan) -> DecisionFigure:
+    """By how much all demand may grow for sure, cut to a hundredth of a percent."""
+    near = demand_that_holds(plan)
+    fraction = math.floor(1e4 * (near.guess - 1) + 1e-6) / 1e4
+    when = "in normal operation" if near.failure == NORMAL else f"when {short_failure(near.failure)} is lost"
+    first = f"first at risk {when}" if near.failure else "as far as is looked"
+    detail = f"of all demand, with replicas as planned; {first}; what breaks a goal: planner review PLAN --margins"
+    return DecisionFigure("demand may grow at least by", fraction, "fraction", detail)
 
 
 def _when(due: list[Deadline]) -> str:
@@ -217,9 +243,10 @@ def decision_section(plan: Plan) -> Section:
     due, cost = deadlines(plan), plan.file.proof.cost_usd
     figure = Column("figure", lambda row: row.text, severity=lambda row: row.severity)
     columns = (Column("what"), figure, Column("detail"))
+    lines = (_sentence(plan, due, cost), *(() if _is_growth_asked(plan) else (GROWTH_NOT_ASKED,)))
     return Section(
         "DECISION",
-        (_sentence(plan, due, cost),),
+        lines,
         columns,
         decision_figures(plan),
         most=None,

@@ -6,9 +6,12 @@ import pytest
 from buildouts import hall
 from one_pool import EXACT, START, planned, small
 from studies import offer
+from two_sites import two_sites
 
 from planner.plan.in_hand import in_hand
 from planner.plan.plan import make_plan
+from planner.review import decision
+from planner.review.charts.utilisation import utilisation
 from planner.review.decision import deadlines, decision_figures, decision_section
 from planner.review.weakest import weakest_figures
 from planner.study.records.study import Horizon
@@ -44,3 +47,20 @@ def test_salvage_is_said_beside_the_cost_and_among_the_weakest_figures():
     assert "after 42,900 USD of book value that remains at its end" in line
     (row,) = [row for row in weakest_figures(hand) if row.kind == "salvage"]
     assert row.decides == "42,900 USD deducted from the cost" and row.share_fraction == pytest.approx(42.9 / 48)
+
+
+def test_how_much_more_demand_holds_is_said_without_a_drill(monkeypatch):
+    """Two machines of 5 requests/s serve 8: a quarter more."""
+    hand = in_hand(planned(small(Horizon(start=START, months=12), 8.0)))
+    _, rows = said(hand)
+    growth = rows["demand may grow at least by"]
+    assert growth.text == "25.00 %" and "first at risk in normal operation" in growth.detail
+    monkeypatch.setattr(decision, "MOST_STATES", 0)
+    assert "demand may grow at least by" not in {row.what for row in decision_figures(hand)}
+    assert "planner review PLAN --margins" in decision_section(hand).lines[1]
+
+
+def test_what_failures_need_is_not_called_headroom():
+    hand = in_hand(make_plan(two_sites(), EXACT))
+    chart = utilisation(hand)
+    assert chart is not None and "kept for failures, and not all of it is room to grow" in chart.summary
