@@ -22,6 +22,7 @@ from planner.drill import by_number, solving
 from planner.plan.file import plan_text, sealed
 from planner.plan.in_hand import Plan
 from planner.plan.plan import make_plan
+from planner.review import beside
 from planner.review.answer import review_plan
 from planner.review.beside import beside_sections
 from planner.review.charts.chart import Chart
@@ -199,6 +200,22 @@ def test_two_plans_stand_side_by_side(plan, root):
     first, second = plan.file.proof.cost_usd, other.file.proof.cost_usd
     assert row == [row[0], f"{usd(first)} USD", f"{usd(second)} USD", f"{signed(second - first)} USD"]
     assert "Difference in study" in after and "Difference in goals" in after
+
+
+def test_two_plans_are_told_apart_and_what_does_not_compare_is_said(plan, tmp_path, monkeypatch):
+    """The second has every figure of the first but its months: so much is another that not all of it is listed."""
+    horizon = plan.study.horizon.model_copy(update={"months": 2 * plan.study.horizon.months})
+    file = plan.file.model_copy(update={"study": plan.study.model_copy(update={"horizon": horizon})})
+    paths = [tmp_path / "now.json", tmp_path / "then.json"]
+    for path, one in zip(paths, (plan.file, sealed(file)), strict=True):
+        path.write_text(plan_text(one), encoding="utf-8")
+    monkeypatch.setattr(beside, "MOST_DIFFERENCES", 2)
+    done = runner.invoke(app, ["review", *map(str, paths), "--no-margins", "--all", "--format", "md"])
+    title = done.stdout.splitlines()[0]
+    assert "now.json, beside " in title and "then.json, plan of " in title
+    digests = {line.rpartition("digest ")[2] for line in done.stdout.splitlines() if "digest " in line and ": " in line}
+    assert len(digests) >= 2 and "only the cost a month compares" in " ".join(done.stdout.split())
+    assert "further differences, less far apart" in done.stdout
 
 
 # ------------------------------------------------------------------ how it is made
