@@ -70,8 +70,8 @@ def _unlike(first: Plan, second: Plan) -> list[str]:
     if a == b:
         return []
     return [
-        f"the first is over {a:g} months, the second over {b:g}: costs, orders and what is committed are of as many, only "
-        "the cost a month compares"
+        f"the first is over {a:g} months, the second over {b:g}: costs, orders and what is committed are of as many, "
+        "only the cost a month compares"
     ]
 
 

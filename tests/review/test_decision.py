@@ -11,10 +11,11 @@ from two_sites import two_sites
 from planner.plan.in_hand import in_hand
 from planner.plan.plan import make_plan
 from planner.review import decision
+from planner.review.changes import changes_of_fleet, changes_section
 from planner.review.charts.utilisation import utilisation
 from planner.review.decision import deadlines, decision_figures, decision_section
 from planner.review.weakest import weakest_figures
-from planner.study.records.study import Horizon
+from planner.study.records.study import Claim, Demand, Holding, Horizon, Period
 
 BLOCK = {"most_days": 182.0, "order_days_ahead": 56.0, "lead_days": 14.0, "most_units": 1}
 
@@ -64,3 +65,20 @@ def test_what_failures_need_is_not_called_headroom():
     hand = in_hand(make_plan(two_sites(), EXACT))
     chart = utilisation(hand)
     assert chart is not None and "kept for failures, and not all of it is room to grow" in chart.summary
+
+
+def test_only_what_changes_is_a_change_and_each_offer_is_one():
+    """By the hour one machine, then two; two are lent, and back in a failure: no change of today's."""
+    periods = (Period(name="first", months=6), Period(name="second", months=6))
+    rows = [
+        Demand(workload="w", origin="o", period=t, requests_per_second=rate)
+        for t, rate in (("first", 5), ("second", 10))
+    ]
+    lent = Claim(pool="a/x/m", machines=2, lent_to="training", reclaim_seconds=60.0)
+    held = Holding(pool="a/x/m", machines=2)
+    hand = in_hand(planned(small(Horizon(start=START, periods=periods), rows, claims=(lent,), holdings=(held,))))
+    (row,) = changes_of_fleet(hand)
+    assert (row.action, row.today, row.planned, row.usd) == ("add", 0, 2, pytest.approx(2 * 600 + 4 * 600))
+    assert row.detail.endswith(": 1 in first, 2 in second") and row.detail.startswith("2 orders")
+    after = changes_section(hand).after
+    assert after[-1] == "Plan: 1 to add, 0 to change, 0 to remove." and "2 machines of a/x/m that are lent" in after[1]
