@@ -8,13 +8,15 @@ from one_pool import EXACT, START, planned, small
 from studies import offer
 from two_sites import two_sites
 
-from planner.plan.in_hand import in_hand
+from planner.plan.in_hand import Plan, in_hand
 from planner.plan.plan import make_plan
 from planner.review import decision
+from planner.review.bottlenecks import bottlenecks_section
 from planner.review.changes import changes_of_fleet, changes_section
 from planner.review.charts.utilisation import utilisation
 from planner.review.decision import deadlines, decision_figures, decision_section
 from planner.review.weakest import weakest_figures
+from planner.study.records.plan import Bottleneck
 from planner.study.records.study import Claim, Demand, Holding, Horizon, Period
 
 BLOCK = {"most_days": 182.0, "order_days_ahead": 56.0, "lead_days": 14.0, "most_units": 1}
@@ -82,3 +84,11 @@ def test_only_what_changes_is_a_change_and_each_offer_is_one():
     assert row.detail.endswith(": 1 in first, 2 in second") and row.detail.startswith("2 orders")
     after = changes_section(hand).after
     assert after[-1] == "Plan: 1 to add, 0 to change, 0 to remove." and "2 machines of a/x/m that are lent" in after[1]
+
+
+def test_what_a_limit_is_worth_names_the_unit_that_it_is_for():
+    hand = in_hand(make_plan(two_sites(), EXACT))
+    rows = (Bottleneck(limit="cores", unit="vcpu", marginal_usd=2.0, step=10.0),)
+    section = bottlenecks_section(Plan(hand.file.model_copy(update={"bottlenecks": rows})))
+    (row,) = section.data
+    assert row["marginal_usd_is"] == "USD over the horizon per vcpu" and row["saves_at_most_usd"] == 20.0
