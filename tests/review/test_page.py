@@ -32,6 +32,7 @@ from planner.review.heat_map import heat_rows
 from planner.review.page.page import page
 from planner.review.render import render
 from planner.review.report import Column, Report, Section, Several, as_data, signed, usd
+from planner.review.tables import one_section
 from planner.solve import solve
 from planner.solve.search import Effort
 from planner.study.read import read_study
@@ -216,6 +217,13 @@ def test_two_plans_are_told_apart_and_what_does_not_compare_is_said(plan, tmp_pa
     digests = {line.rpartition("digest ")[2] for line in done.stdout.splitlines() if "digest " in line and ": " in line}
     assert len(digests) >= 2 and "only the cost a month compares" in " ".join(done.stdout.split())
     assert "further differences, less far apart" in done.stdout
+
+
+def test_a_page_of_one_section_has_its_pictures_alone(plan):
+    report = review_plan(plan, with_margins=False)
+    assert not list(one_section(report, "order").drawings())
+    (drawing,) = one_section(report, "utilisation by pool").drawings()
+    assert drawing.section.title == "UTILISATION BY POOL"
 
 
 # ------------------------------------------------------------------ how it is made
