@@ -32,6 +32,20 @@ def outage_usd_per_hour(requests_per_second: float, usd_per_request: float) -> f
     return requests_per_second * SECONDS_PER_HOUR * usd_per_request
 
 
+def months_until(start: date, day: date) -> float:
+    """How many months a day lies after another: `after_months` the other way round.
+
+    Examples
+    --------
+    >>> months_until(date(2027, 1, 1), date(2027, 4, 1)), months_until(date(2027, 1, 1), date(2027, 7, 2))
+    (3.0, 6.032258064516129)
+    """
+    full = MONTHS_PER_YEAR * (day.year - start.year) + day.month - start.month
+    full -= after_months(start, full) > day
+    this, following = after_months(start, full), after_months(start, full + 1)
+    return full + (day - this).days / (following - this).days
+
+
 def after_months(start: date, months: float) -> date:
     """The day so many months later (earlier, below zero): the same day of the month, or its last.
 

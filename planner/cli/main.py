@@ -267,20 +267,22 @@ def _review(
     all_rows: bool = False,
     quiet: bool = False,
     effort: Effort = Effort(),
-    beside: "Plan | None" = None,
+    beside: "tuple[Plan, tuple[str, str]] | None" = None,
     more: "tuple[Section, ...]" = (),
     margins: bool | None = None,
 ) -> int:
-    """Deliver the review of a plan; `beside` is another plan to compare it with, `more` are sections that follow."""
+    """Deliver the review of a plan; `beside` is another one and the names of both, `more` are sections that follow."""
     from planner import api
 
     with_margins = format_of(format, out) != Format.html if margins is None else margins
     with stage(REVIEWING), progress(quiet, stage="reviewing") as advance:
         report = api.review(made, all_rows=all_rows, progress=advance, with_margins=with_margins)
     if beside is not None:
-        from planner.review.beside import beside_sections
+        from planner.review.beside import beside_sections, called
 
-        more = (*more, *beside_sections(made, beside))
+        other, names = beside
+        title = f"{report.title}, {names[0]}, beside {called(other, names[1])}"
+        more, report = (*more, *beside_sections(made, other, names)), replace(report, title=title)
     report = replace(report, sections=(*report.sections, *more, *effort.sections(made)))
     deliver(report, format, out)
     return 0 if report.good else 1
@@ -354,7 +356,9 @@ def review(
             made = plan_in(plan)
         if against_today:
             raise SystemExit(_review_against_today(made, files or [], format, out, all, quiet, margins))
-        beside = _other_plan(files) if files else None
+        from planner.errors import printable
+
+        beside = (_other_plan(files), (printable(str(plan)), printable(str(files[0])))) if files else None
         if brief:
             raise SystemExit(_brief(made, format, out, plan, quiet, margins=margins))
         raise SystemExit(_review(made, format, out, all, quiet, beside=beside, margins=margins))

@@ -1,10 +1,11 @@
 """What a plan pays and when: cash by period, the same as equal yearly payments, by token and by MW."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from planner.plan.orders import counted_until
 from planner.problem.arrays import full
 from planner.problem.decisions import ONCE, Vectors
 from planner.problem.money import (
@@ -28,12 +29,16 @@ from planner.problem.rules.costs import (
 from planner.problem.rules.formulas import served, spent_in_years_usd
 from planner.study.calendar import Span, period_at, spans
 from planner.study.dependencies import NORMAL
+from planner.study.records.inventory import Offer
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Study
-from planner.units import MONTHS_PER_YEAR, SECONDS_PER_HOUR
+from planner.study.renewals import chain_of, chain_shares
+from planner.units import MONTHS_PER_YEAR, SECONDS_PER_HOUR, months_until
 
 NO_CASH = ("salvage", "unserved_requests", "outages")
 """Costs that nobody pays: book value, and estimates of what an outage costs."""
+NOT_UPFRONT = ("capital", "salvage")
+"""Components of what is paid at a moment that is not the start of a contract."""
 GIVEN = "given"
 """Evidence of what the study states without a source: a promise, the cost of a request."""
 TOKENS_PER_MILLION = 1e6
@@ -48,7 +53,8 @@ class Flow:
     component : of the cost
     item, site : offer, phase, pool or promise that it is for; where, where that is known
     period, months : in which it falls; moment, from the start of the horizon
-    usd, present_value_usd : not discounted; present value, on the first day of the horizon
+    usd, present_value_usd : not discounted; present value, on the first day of the horizon: as the plan's cost has it,
+        upfront payments of a chain of contracts all at the first one's start
     evidence : how its price is known
     paid_over_months : of what is paid evenly: over how long, with `months` in the middle; 0: all at once
     """
@@ -216,7 +222,12 @@ def cash_by_evidence(paid: Cash) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class _Units:
-    """Units that start in a period, with the payments of one."""
+    """Units that start in a period, with the payments of one; what is worth the same, paid at other moments.
+
+    Parameters
+    ----------
+    upfront : (months, share) of each upfront payment, one for each contract of a chain
+    """
 
     item: str
     site: str
@@ -224,6 +235,7 @@ class _Units:
     units: int
     payments: tuple[Payment, ...]
     evidence: str
+    upfront: tuple[tuple[float, float], ...] = ()
 
 
 def _bought(plan: PlanFile, p: Problem) -> Iterator[_Units]:
@@ -235,10 +247,18 @@ def _bought(plan: PlanFile, p: Problem) -> Iterator[_Units]:
         if row.offer not in p.hourly:
             b, price, start = offers[row.offer], prices[row.offer], periods[row.when]
             paid = contract_payments(study, b, price, start)
-            yield _Units(b.id, b.site, start, row.units, paid, price.evidence)
+            yield _Units(b.id, b.site, start, row.units, paid, price.evidence, _upfront(study, b, start))
     for built in plan.builds:
         m, start = phases[built.build_out], periods[built.when]
         yield _Units(m.id, m.site, start, built.units, build_out_payments(study, m, start), m.evidence)
+
+
+def _upfront(study: Study, offer: Offer, start: Span) -> tuple[tuple[float, float], ...]:
+    """When each contract of a chain begins, from the start of the horizon [months], and its share of the days."""
+    last_day = counted_until(study, offer, start)
+    chain = chain_of(offer, start.first_day, last_day)
+    begins = [months_until(study.horizon.start, one.first_day) for one in chain]
+    return tuple(zip(begins, chain_shares(chain, last_day), strict=True))
 
 
 def _flow(
@@ -254,7 +274,14 @@ def _of_units(study: Study, bought: Iterable[_Units]) -> Iterator[Flow]:
         for payment in row.payments:
             what = payment.component, row.item, row.site
             usd, over = row.units * payment.usd, payment.paid_over_months
-            yield _flow(study, what, payment.months, usd, row.evidence, over)
+            flow = _flow(study, what, payment.months, usd, row.evidence, over)
+            if over or payment.component in NOT_UPFRONT or len(row.upfront) < 2:
+                yield flow
+                continue
+            for months, share in row.upfront:
+                period = period_at(spans(study), months).name
+                paid, present_usd = share * usd, share * flow.present_value_usd
+                yield replace(flow, period=period, months=months, usd=paid, present_value_usd=present_usd)
 
 
 def _running(study: Study, p: Problem, x: Vectors) -> Iterator[Flow]:

@@ -82,7 +82,7 @@ def orders(plan: PlanFile, p: Problem) -> tuple[Order, ...]:
             order_by = max(order_by, need - timedelta(days=math.floor(offer.order_days_ahead)))
         units = max(purchase.units for purchase in purchases)
         usd_per_hour, hourly = unit_usd_per_hour(p, b, t), b in p.hourly
-        until = _counted_until(study, offer, periods[t])
+        until = counted_until(study, offer, periods[t])
         chain = chain_of(offer, need, until)
         hours = [row.units * (p.hours_in[row.when] if hourly else p.paid_hours[b, t]) for row in purchases]
         capital = sum(paid.get((b, t), 0.0) for paid in p.capital_usd.values())
@@ -116,7 +116,13 @@ def orders(plan: PlanFile, p: Problem) -> tuple[Order, ...]:
     return tuple(sorted(rows, key=lambda r: (r.order_by, -r.usd, r.offer)))
 
 
-def _counted_until(study: Study, offer: Offer, start: Span) -> date:
+def latest_order_day(study: Study, contract: Contract) -> date:
+    """Latest day to order a further contract of a chain: with slack, but never before it is sold."""
+    latest = contract.order_by - timedelta(days=math.ceil(study.order_slack_days))
+    return max(latest, contract.order_from or latest)
+
+
+def counted_until(study: Study, offer: Offer, start: Span) -> date:
     """Last day of the last period that a unit which starts with a period is counted for."""
     several = len(spans(study)) > 1
     return max(span.last_day for span in spans(study) if span == start or covers(offer, start, span, several))

@@ -66,10 +66,18 @@ def near_figures(plan: Plan, progress: Progress = silent) -> list[Near]:
         progress("looking for what is near", n / len(p.failures), f)
         for s in states(p, f):
             at = _probe(a, x, s)
-            figures += _demand_and_speeds(at, s)
+            figures += _demand(at, s)
+            figures += _speeds(at, s)
             figures += _load_times(a, x, at, s)
             figures += _round_trips(a, x, farthest_ms, round_trip_limits_ms(plan.study, s), at, s)
     return figures
+
+
+def demand_that_holds(plan: Plan) -> Near:
+    """The state in which more of all demand may break a goal first, and the factor up to which none does."""
+    p, a, x = plan.problem, full(plan.problem), plan.vectors
+    nears = (near for f in p.failures for s in states(p, f) for near in _demand(_probe(a, x, s), s))
+    return min(nears, key=lambda near: near.guess, default=Near("demand", DEMAND, MOST_DEMAND, "", ""))
 
 
 @dataclass(frozen=True)
@@ -149,7 +157,7 @@ def _add_request_limits(a: Arrays, program: Program, traffic: Expr, s: State) ->
         program.add(rule.__name__, rule(a, x, s))
 
 
-def _demand_and_speeds(at: _Probe, s: State) -> Iterator[Near]:
+def _demand(at: _Probe, s: State) -> Iterator[Near]:
     program, growth = at.program, at.growth.column
     program.minimise(-at.growth)
     with bounds_restored(program, growth):
@@ -157,6 +165,10 @@ def _demand_and_speeds(at: _Probe, s: State) -> Iterator[Near]:
         most = max(1.0, float(program.values[growth[0]])) if program.solve() == OPTIMAL else 1.0
     if most < MOST_DEMAND:
         yield Near("demand", DEMAND, most, s[1], s[0])
+
+
+def _speeds(at: _Probe, s: State) -> Iterator[Near]:
+    program = at.program
     for g in at.speed.row.tolist():
         column = at.speed[np.array([g])]
         slower = np.append(column.column, at.cold_started[np.array([g])].column)

@@ -29,7 +29,15 @@ def bottlenecks_section(plan: Plan) -> Section:
     ]
     if any(b.step is None for b in rows):
         after.insert(1, "dual only: a shadow price for less than a machine: a direction, confirmed by nothing")
-    data = [{**as_data(b), "more": _more(b), "saves_at_most_usd": _saved_at_most(b).value} for b in rows]
+    data = [
+        {
+            **as_data(b),
+            "marginal_usd_is": f"USD over the horizon per {b.unit}",
+            "more": _more(b),
+            "saves_at_most_usd": _saved_at_most(b).value,
+        }
+        for b in rows
+    ]
     return Section("BOTTLENECKS (shadow prices)", (), columns, rows, tuple(after), data)
 
 

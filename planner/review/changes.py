@@ -5,13 +5,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from planner.plan.decisions import units_by_period
 from planner.plan.in_hand import Plan
+from planner.plan.orders import Order
 from planner.review.failures import failure_rows
-from planner.review.report import Column, Section, short_failure, usd
+from planner.review.report import Column, Section, first_of, short_failure, usd
 from planner.study.calendar import spans, touches
 
 Action = Literal["add", "change", "remove"]
 SIGN: dict[Action, str] = {"add": "+", "change": "~", "remove": "-"}
+NAMED = 3
+"""Periods that a detail names at most."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +24,9 @@ class ChangeOfFleet:
 
     Parameters
     ----------
-    of : pool, phase or failure
-    contract : offer, `held`, `lent to` someone; of replicas: which of them
-    today, planned : how many, of `unit`
+    of : pool or phase
+    contract : offer, build-out or `held`
+    today, planned : how many, of `unit`; planned: the most at once, over the periods
     usd : over the horizon, not discounted; None: not paid for in the plan
     """
 
@@ -37,15 +41,26 @@ class ChangeOfFleet:
 
 
 def changes_of_fleet(plan: Plan) -> list[ChangeOfFleet]:
-    """What is ordered, built, lent, evicted, and what ends."""
-    return [*_ordered(plan), *_built(plan), *_lent(plan), *_evicted(plan), *_ending(plan)]
+    """What is ordered and built, and what ends; what only a failure changes is in none of it."""
+    return [*_ordered(plan), *_built(plan), *_ending(plan)]
 
 
 def _ordered(plan: Plan) -> Iterator[ChangeOfFleet]:
-    called = {offer.id: offer.offer for offer in plan.study.offers}
+    """Each offer once, whatever the periods that it is ordered for."""
+    offers, orders_of = {offer.id: offer for offer in plan.study.offers}, defaultdict[str, list[Order]](list)
     for o in plan.orders:
-        detail = f"order by {o.order_by}{' LATE' if o.days_late else ''}"
-        yield ChangeOfFleet("add", o.pool, called[o.offer], 0, o.machines, "machines", o.usd, detail)
+        orders_of[o.offer].append(o)
+    active = units_by_period(plan.problem, plan.file.purchases)
+    for b, orders in orders_of.items():
+        offer, first = offers[b], orders[0]
+        machines = {t: offer.machines_per_unit * active.get((b, t), 0) for t in plan.problem.periods}
+        late = " LATE" if any(o.days_late for o in orders) else ""
+        detail = f"order by {first.order_by}{late}"
+        if len(orders) > 1:
+            levels = [f"{machines[o.period]} in {o.period}" for o in sorted(orders, key=lambda o: o.need)]
+            detail = f"{len(orders)} orders, the first by {first.order_by}{late}: {first_of(levels, NAMED)}"
+        most, paid_usd = max(machines.values()), sum(o.usd for o in orders)
+        yield ChangeOfFleet("add", offer.pool, offer.offer, 0, most, "machines", paid_usd, detail)
 
 
 def _built(plan: Plan) -> Iterator[ChangeOfFleet]:
@@ -58,16 +73,17 @@ def _built(plan: Plan) -> Iterator[ChangeOfFleet]:
         yield ChangeOfFleet("add", built.build_out, "build-out", 0, built.units, "modules", paid, usable)
 
 
-def _lent(plan: Plan) -> Iterator[ChangeOfFleet]:
+def _lent(plan: Plan) -> Iterator[str]:
     """What is lent and taken back when something fails; what never comes back stays as it is."""
     for claim in plan.study.claims:
         if claim.machines and claim.reclaim_seconds is not None:
-            detail = f"taken back in a failure, {claim.reclaim_seconds:g} s after it is detected"
-            to = f"lent to {claim.lent_to}"
-            yield ChangeOfFleet("change", claim.pool, to, claim.machines, 0, "machines", None, detail)
+            yield (
+                f"in a failure only, no change: {claim.machines} machines of {claim.pool} that are lent to "
+                f"{claim.lent_to} are taken back, {claim.reclaim_seconds:g} s after it is detected"
+            )
 
 
-def _evicted(plan: Plan) -> Iterator[ChangeOfFleet]:
+def _evicted(plan: Plan) -> Iterator[str]:
     """The failure in which most replicas are evicted for others."""
     worst = max(failure_rows(plan), key=lambda row: (row.replicas_evicted, row.failure), default=None)
     if worst is not None and worst.replicas_evicted >= 1:
@@ -75,9 +91,10 @@ def _evicted(plan: Plan) -> Iterator[ChangeOfFleet]:
             round(n)
             for n in (worst.replicas_kept + worst.replicas_evicted, worst.replicas_lost, worst.replicas_evicted)
         )
-        detail = f"{evicted:,} evicted for others while it lasts, the most in any failure; {lost:,} lost"
-        when = f"when {short_failure(worst.failure)} is lost"
-        yield ChangeOfFleet("change", when, "of those that survive", runs, runs - evicted, "replicas", None, detail)
+        yield (
+            f"in a failure only, no change: when {short_failure(worst.failure)} is lost, {evicted:,} of {runs:,} "
+            f"replicas that survive are evicted for others while it lasts, the most in any; {lost:,} are lost"
+        )
 
 
 def _ending(plan: Plan) -> Iterator[ChangeOfFleet]:
@@ -116,6 +133,8 @@ def changes_section(plan: Plan) -> Section:
     after = (
         "USD over the horizon, not discounted; against what runs, read from files: planner review PLAN --against-today "
         "FILES",
+        *_lent(plan),
+        *_evicted(plan),
         closing,
     )
     return Section("CHANGES AGAINST TODAY", lines, columns, rows, after, part="answer", when_all=True)

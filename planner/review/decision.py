@@ -1,18 +1,27 @@
 """The decision that a plan asks for: what to sign by when, what it costs, what it holds; and the dates it is due."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
 from planner.plan.in_hand import Plan
+from planner.plan.orders import Order, latest_order_day
+from planner.problem.problem import states
+from planner.questions.near_figures import demand_that_holds
 from planner.review.figures import Figure, number
 from planner.review.redundancy import beyond_usd
 from planner.review.report import AT_RISK, BROKEN, Column, Section, Severity, first_of, percent, short_failure, usd
 from planner.review.served import HOLDS, GoalServed, goals_served
 from planner.solve.search import is_proven
+from planner.study.dependencies import NORMAL
+from planner.study.renewals import chain_shares
 
 NAMED = 3
 """Names that a detail holds at most."""
+MOST_STATES = 200
+"""States of which it is asked how much more demand holds: a page is there within two seconds."""
+GROWTH_NOT_ASKED = "how much more demand holds is not asked here, of so many states: planner review PLAN --margins"
 
 
 @dataclass(frozen=True)
@@ -22,7 +31,7 @@ class DecisionFigure:
     Parameters
     ----------
     what : the same in every plan, so that two can stand side by side
-    unit : of the figure: USD, orders, goals, cases
+    unit : of the figure: USD, orders, goals, cases, fraction
     detail : what it is made of
     severity : of what does not hold, cannot be covered, is late or not proven
     """
@@ -38,6 +47,8 @@ class DecisionFigure:
         """The figure with its unit."""
         if self.unit == "USD":
             return Figure(f"{usd(self.figure)} USD", self.figure, "USD")
+        if self.unit == "fraction":
+            return percent(self.figure, 2)
         unit = self.unit.removesuffix("s") if self.figure == 1 and not self.unit.startswith("of") else self.unit
         return number(self.figure, ",g", f" {unit}")
 
@@ -74,11 +85,26 @@ def _due(plan: Plan) -> Iterator[_Due]:
     """Orders, parts of build-outs, and quotas to ask for."""
     called = {offer.id: offer.offer for offer in plan.study.offers}
     for o in plan.orders:
-        yield _Due(o.order_by, o.days_late, o.usd, f"{o.units} {called[o.offer]} of {o.pool}")
+        what = f"{o.units} {called[o.offer]} of {o.pool}"
+        if len(o.chain) > 1:
+            yield from _each_contract(plan, o, what)
+        else:
+            yield _Due(o.order_by, o.days_late, o.usd, what)
     for part in plan.phase_orders:
         yield _Due(part.order_by, part.days_late, part.usd, f"{part.part} of {part.build_out}")
     for quota in plan.quota_orders:
         yield _Due(quota.order_by, quota.days_late, 0.0, f"quota {quota.quota}: {quota.granted:,.0f} {quota.unit}")
+
+
+def _each_contract(plan: Plan, o: Order, what: str) -> Iterator[_Due]:
+    """The contracts of a chain, each an order of its own, with what its days cost."""
+    shares = chain_shares(o.chain, o.counted_until)
+    yield _Due(o.order_by, o.days_late, shares[0] * o.usd, f"{what}, the first {o.chain[0].days} days")
+    for contract, share in zip(o.chain[1:], shares[1:], strict=True):
+        day = latest_order_day(plan.study, contract)
+        late = max(0, (plan.study.today - day).days)
+        last = f" to {contract.last_day}" if contract.days > 1 else ""
+        yield _Due(day, late, share * o.usd, f"{what}, again from {contract.first_day}{last}")
 
 
 def deadlines(plan: Plan) -> list[Deadline]:
@@ -107,7 +133,7 @@ def decision_figures(plan: Plan) -> list[DecisionFigure]:
     uncoverable = len(plan.file.uncoverable)
     rows = [
         DecisionFigure("to sign", sum(row.orders for row in due), "orders", _when(due), late),
-        DecisionFigure("committed in all", due[-1].usd_so_far if due else 0.0, "USD", _committed(plan)),
+        DecisionFigure("committed in all", _committed_usd(plan), "USD", _committed(plan)),
         DecisionFigure("due at the first deadline", due[0].usd if due else 0.0, "USD", _first(due), late),
         DecisionFigure(
             "cost a month",
@@ -120,11 +146,28 @@ def decision_figures(plan: Plan) -> list[DecisionFigure]:
         DecisionFigure("goals not held", len(others), "goals", _named(others), BROKEN if others else None),
         DecisionFigure("cannot be covered", uncoverable, "cases", _uncoverable(plan), AT_RISK if uncoverable else None),
     ]
+    if _is_growth_asked(plan):
+        rows.append(_growth(plan))
     redundancy = beyond_usd(plan.file, plan.file.on_equal_terms)
     if redundancy is not None:
         detail = "against the cheapest plan without survival goals, on equal terms"
         rows.append(DecisionFigure("redundancy", redundancy, "USD", f"{detail}{_share_of(redundancy, plan)}"))
     return rows
+
+
+def _is_growth_asked(plan: Plan) -> bool:
+    """Whether there are so few states that it is soon known how much more demand holds."""
+    return sum(len(states(plan.problem, f)) for f in plan.problem.failures) <= MOST_STATES
+
+
+def _growth(plan: Plan) -> DecisionFigure:
+    """By how much all demand may grow for sure, cut to a hundredth of a percent."""
+    near = demand_that_holds(plan)
+    fraction = math.floor(1e4 * (near.guess - 1) + 1e-6) / 1e4
+    when = "in normal operation" if near.failure == NORMAL else f"when {short_failure(near.failure)} is lost"
+    first = f"first at risk {when}" if near.failure else "as far as is looked"
+    detail = f"of all demand, with replicas as planned; {first}; what breaks a goal: planner review PLAN --margins"
+    return DecisionFigure("demand may grow at least by", fraction, "fraction", detail)
 
 
 def _when(due: list[Deadline]) -> str:
@@ -136,10 +179,24 @@ def _when(due: list[Deadline]) -> str:
     return text + (f"; LATE: {late}, their day has passed" if late else "")
 
 
+def _committed_usd(plan: Plan) -> float:
+    """What is owed once it is signed, used or not: all but what is paid by the hour [USD], not discounted."""
+    bought = sum(o.usd for o in plan.orders if o.offer not in plan.problem.hourly)
+    return bought + sum(part.usd for part in plan.phase_orders)
+
+
+def _as_you_go_usd(plan: Plan) -> float:
+    """What is paid by the hour, and ends when it is given back [USD], not discounted."""
+    return sum(o.usd for o in plan.orders if o.offer in plan.problem.hourly)
+
+
 def _committed(plan: Plan) -> str:
-    bought, built = sum(o.usd for o in plan.orders), sum(part.usd for part in plan.phase_orders)
-    text = f"orders {usd(bought)} USD"
-    return f"{text}, build-outs {usd(built)} USD; not discounted" if built else f"{text}, not discounted"
+    built = sum(part.usd for part in plan.phase_orders)
+    text = f"contracts {usd(_committed_usd(plan) - built)} USD"
+    text += f", build-outs {usd(built)} USD" if built else ""
+    as_you_go = _as_you_go_usd(plan)
+    text += f"; besides, {usd(as_you_go)} USD by the hour, not committed" if as_you_go else ""
+    return f"{text}; not discounted"
 
 
 def _first(due: list[Deadline]) -> str:
@@ -186,24 +243,34 @@ def decision_section(plan: Plan) -> Section:
     due, cost = deadlines(plan), plan.file.proof.cost_usd
     figure = Column("figure", lambda row: row.text, severity=lambda row: row.severity)
     columns = (Column("what"), figure, Column("detail"))
+    lines = (_sentence(plan, due, cost), *(() if _is_growth_asked(plan) else (GROWTH_NOT_ASKED,)))
     return Section(
-        "DECISION", (_sentence(due, cost),), columns, decision_figures(plan), most=None, part="answer", when_all=True
+        "DECISION",
+        lines,
+        columns,
+        decision_figures(plan),
+        most=None,
+        part="answer",
+        when_all=True,
     )
 
 
-def _sentence(due: list[Deadline], cost_usd: float) -> str:
+def _sentence(plan: Plan, due: list[Deadline], cost_usd: float) -> str:
     if not due:
         return "Nothing is to be signed: what is held is enough."
     first, orders = due[0], sum(row.orders for row in due)
-    what = f"{'one order' if orders == 1 else f'{orders} orders'} for {usd(due[-1].usd_so_far)} USD in all"
+    as_you_go, salvage = _as_you_go_usd(plan), -plan.file.costs_usd.get("salvage", 0.0)
+    what = f"{'one order' if orders == 1 else f'{orders} orders'}: {usd(_committed_usd(plan))} USD committed"
+    what += f" and {usd(as_you_go)} USD by the hour" if as_you_go else ""
     day = f"{first.order_by}{', which has passed' if first.days_late else ''}"
     by_when = f" by {day}"
     if len(due) > 1:
         first_ones = "the first" if first.orders == 1 else f"the first {first.orders}"
-        by_when = f", {first_ones}, {usd(first.usd)} USD, by {day}"
+        by_when = f"; {first_ones}, {usd(first.usd)} USD, by {day}"
     elif orders > 1:
         by_when = f", all by {day}"
-    return f"Sign {what}{by_when}; the plan costs {usd(cost_usd)} USD over the horizon."
+    after = f", after {usd(salvage)} USD of book value that remains at its end" if salvage > 0 else ""
+    return f"Sign {what}{by_when}; the plan costs {usd(cost_usd)} USD over the horizon{after}."
 
 
 def _day(row: Deadline) -> Figure:
@@ -223,7 +290,10 @@ def deadlines_section(plan: Plan) -> Section | None:
         Column("USD so far", lambda row: usd(row.usd_so_far)),
         Column("what", lambda row: "; ".join(row.what)),
     )
-    after = ("orders, parts of build-outs and quotas; USD over the horizon, not discounted",)
+    after = (
+        "orders, each contract of a chain, parts of build-outs and quotas; USD over the horizon, not discounted, also "
+        "of what is paid by the hour",
+    )
     return Section("DUE BY DAY", (), columns, rows, after, part="answer", when_all=True)
 
 

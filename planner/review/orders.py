@@ -1,11 +1,10 @@
 """What is signed and what is built, by when and at what cost."""
 
-import math
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 from planner.plan.in_hand import Plan
-from planner.plan.orders import Order, PhaseOrder, QuotaOrder
+from planner.plan.orders import Order, PhaseOrder, QuotaOrder, latest_order_day
 from planner.problem.problem import Problem
 from planner.review.figures import Figure, million_usd, number
 from planner.review.report import BROKEN, MOST_ROWS, Column, Section, Several, Severity, as_data, short_failure, usd
@@ -142,12 +141,10 @@ def _chain_lines(o: OrderRow, offer: str, study: Study) -> list[str]:
         days = o.chain[0].days
         sold = f"{offer} of {o.pool}: sold for {days} days, {o.chain_days_beyond} more than counted, {usd(paid)} USD"
         return [f"{sold} that are in no cost here"] if paid else []
-    slack = timedelta(days=math.ceil(study.order_slack_days))
     later = []
     for contract in o.chain[1:]:
         earliest = f"{contract.order_from} to " if contract.order_from is not None else "by "
-        latest = contract.order_by - slack
-        ordered = f"ordered {earliest}{max(latest, contract.order_from or latest)}"
+        ordered = f"ordered {earliest}{latest_order_day(study, contract)}"
         later.append(f"from {contract.first_day} for {contract.days} days, {ordered}")
     minutes = next(b.ended_minutes_early for b in study.offers if b.id == o.offer)
     ended = f"machines are ended {minutes:g} minutes before each end and load anew; " if minutes else ""

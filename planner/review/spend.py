@@ -102,11 +102,17 @@ def quarters_section(plan: Plan) -> Section | None:
         *map(column, components),
         Column("USD", lambda row: usd(row.usd), adds=True),
     )
-    lines = (
-        "cash when it is paid, not discounted: what runs by the hour day by day, capital and upfront payments on the "
-        "day on which they are due; what is due before the horizon counts on its first day",
-    )
-    return Section("CASH BY QUARTER", lines, columns, rows, most=None, part="picture", when_all=True)
+    lines = [
+        "cash when it is paid, not discounted: what runs by the hour day by day, capital on the day on which it is "
+        "due, upfront payments on the first day of each contract; what is due before the horizon counts on its first "
+        "day",
+    ]
+    if plan.study.money.discount_fraction_per_year and any(len(o.chain) > 1 for o in plan.orders):
+        lines.append(
+            "present values, and the cost that is minimised, have the upfront payments of contracts one after the "
+            "other all on the first one's first day: worth more than they are when they are paid"
+        )
+    return Section("CASH BY QUARTER", tuple(lines), columns, rows, most=None, part="picture", when_all=True)
 
 
 def _by_quarter(plan: Plan, flow: Flow) -> Iterator[tuple[tuple[int, int], float]]:

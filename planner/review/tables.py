@@ -128,7 +128,7 @@ def _unique(titles: Iterable[str]) -> tuple[str, ...]:
 
 
 def one_section(report: Report, name: str) -> Report:
-    """The report with one of its sections alone.
+    """The report with one of its sections alone, and the pictures that are drawn from it.
 
     Raises
     ------
@@ -142,7 +142,9 @@ def one_section(report: Report, name: str) -> Report:
     if not kept:
         got = quoted(name) + near_miss(name.strip().lower(), keys)
         raise refusal("--section", "a section of this report", got, f"write one of: {', '.join(keys)}")
-    return replace(report, sections=kept)
+    titles = {section.title for section in kept}
+    drawings = report.drawings
+    return replace(report, sections=kept, drawings=lambda: [one for one in drawings() if one.section.title in titles])
 
 
 def value_of(cell: Cell) -> float | date | str | None:

@@ -19,8 +19,9 @@ class WeakFigure:
     Parameters
     ----------
     goals, of_goals : survival goals that depend on it, of those that there are
-    share_fraction : of a tier's requests on it in the failure in which most are; of a price: of the cost of all orders
-    failure : that failure; blank for prices
+    share_fraction : of a tier's requests on it in the failure in which most are; of a price: of the cost of all
+        orders; of salvage: of the capital that is paid
+    failure : that failure; blank for prices and salvage
     decides : what is at stake where it is wrong
     """
 
@@ -42,7 +43,7 @@ class WeakFigure:
 
 def weakest_figures(plan: Plan) -> list[WeakFigure]:
     """The weakest figure of each kind that goals and prices depend on, then the weakest of all others."""
-    ranked = sorted([*_of_goals(plan), *_of_prices(plan)], key=_weakest_first)
+    ranked = sorted([*_of_goals(plan), *_of_prices(plan), *_of_salvage(plan)], key=_weakest_first)
     first_of_kind = list({row.kind: row for row in reversed(ranked)}.values())
     others = [row for row in ranked if row not in first_of_kind]
     chosen = [*sorted(first_of_kind, key=_weakest_first), *others][:MOST]
@@ -92,6 +93,15 @@ def _of_prices(plan: Plan) -> list[WeakFigure]:
     return rows
 
 
+def _of_salvage(plan: Plan) -> list[WeakFigure]:
+    """What the cost is less for, though nobody has bid for it: assumed, as nothing says what it would be sold for."""
+    book_usd = -plan.file.costs_usd.get("salvage", 0.0)
+    if book_usd <= 0:
+        return []
+    share, decides = book_usd / plan.file.costs_usd["capital"], f"{usd(book_usd)} USD deducted from the cost"
+    return [WeakFigure("salvage", "at book value", "assumed", "not stated", 0, 0, share, "", decides)]
+
+
 def weakest_section(plan: Plan) -> Section:
     """WEAKEST ASSUMPTIONS: the five that matter most."""
     columns = (
@@ -104,7 +114,7 @@ def weakest_section(plan: Plan) -> Section:
     )
     after = (
         "share: of a tier's requests on the figure, in the failure in which most are; of a price, of the cost of all "
-        "orders; every goal's weakest figures stand under KEY ASSUMPTIONS",
+        "orders; of salvage, of the capital paid; every goal's weakest figures stand under KEY ASSUMPTIONS",
         "demand is as the study states it; its assumptions stand under OUT OF SCOPE",
     )
     rows = weakest_figures(plan)

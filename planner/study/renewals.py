@@ -51,6 +51,19 @@ def chain_of(offer: Offer, first_day: date, last_day: date) -> tuple[Contract, .
     return tuple(contracts)
 
 
+def chain_shares(chain: tuple[Contract, ...], last_day: date) -> tuple[float, ...]:
+    """What each contract of a chain is of the days that they cover until a day; the last one may end later.
+
+    Examples
+    --------
+    >>> first = Contract(date(2027, 1, 1), date(2027, 1, 21), None, date(2027, 1, 1))
+    >>> chain_shares((first, Contract(date(2027, 1, 22), date(2027, 2, 4), None, date(2027, 1, 22))), date(2027, 1, 28))
+    (0.75, 0.25)
+    """
+    days = [(min(one.last_day, last_day) - one.first_day).days + 1 for one in chain]
+    return tuple(n / sum(days) for n in days)
+
+
 def sold_days(offer: Offer, days: int) -> int:
     """Length of the contract that covers so many days, or as many of them as one can [days].
 

@@ -22,6 +22,7 @@ from planner.drill import by_number, solving
 from planner.plan.file import plan_text, sealed
 from planner.plan.in_hand import Plan
 from planner.plan.plan import make_plan
+from planner.review import beside
 from planner.review.answer import review_plan
 from planner.review.beside import beside_sections
 from planner.review.charts.chart import Chart
@@ -31,6 +32,7 @@ from planner.review.heat_map import heat_rows
 from planner.review.page.page import page
 from planner.review.render import render
 from planner.review.report import Column, Report, Section, Several, as_data, signed, usd
+from planner.review.tables import one_section
 from planner.solve import solve
 from planner.solve.search import Effort
 from planner.study.read import read_study
@@ -114,10 +116,12 @@ def test_the_decision_comes_first_with_the_figures_of_the_plan(plan, root):
     rows = {row.what: row for row in decision_figures(plan)}
     assert [card[0] for card in cards] == list(rows)
     due = deadlines(plan)
+    by_hour = sum(o.usd for o in plan.orders if o.offer in plan.problem.hourly)
     assert rows["committed in all"].figure == pytest.approx(
-        sum(o.usd for o in plan.orders) + sum(o.usd for o in plan.phase_orders)
+        sum(o.usd for o in plan.orders) + sum(o.usd for o in plan.phase_orders) - by_hour
     )
-    assert due[-1].usd_so_far == rows["committed in all"].figure and due[0].order_by == min(d.order_by for d in due)
+    assert due[-1].usd_so_far == pytest.approx(rows["committed in all"].figure + by_hour)
+    assert due[0].order_by == min(d.order_by for d in due)
     assert sum(d.orders for d in due) == rows["to sign"].figure == len(plan.orders)
     cost = plan.file.proof.cost_usd
     assert rows["cost over the horizon"].figure == cost
@@ -212,6 +216,29 @@ def test_two_plans_stand_side_by_side(plan, root):
     first, second = plan.file.proof.cost_usd, other.file.proof.cost_usd
     assert row == [row[0], f"{usd(first)} USD", f"{usd(second)} USD", f"{signed(second - first)} USD"]
     assert "Difference in study" in after and "Difference in goals" in after
+
+
+def test_two_plans_are_told_apart_and_what_does_not_compare_is_said(plan, tmp_path, monkeypatch):
+    """The second has every figure of the first but its months: so much is another that not all of it is listed."""
+    horizon = plan.study.horizon.model_copy(update={"months": 2 * plan.study.horizon.months})
+    file = plan.file.model_copy(update={"study": plan.study.model_copy(update={"horizon": horizon})})
+    paths = [tmp_path / "now.json", tmp_path / "then.json"]
+    for path, one in zip(paths, (plan.file, sealed(file)), strict=True):
+        path.write_text(plan_text(one), encoding="utf-8")
+    monkeypatch.setattr(beside, "MOST_DIFFERENCES", 2)
+    done = runner.invoke(app, ["review", *map(str, paths), "--no-margins", "--all", "--format", "md"])
+    title = done.stdout.splitlines()[0]
+    assert "now.json, beside " in title and "then.json, plan of " in title
+    digests = {line.rpartition("digest ")[2] for line in done.stdout.splitlines() if "digest " in line and ": " in line}
+    assert len(digests) >= 2 and "only the cost a month compares" in " ".join(done.stdout.split())
+    assert "further differences, less far apart" in done.stdout
+
+
+def test_a_page_of_one_section_has_its_pictures_alone(plan):
+    report = review_plan(plan, with_margins=False)
+    assert not list(one_section(report, "order").drawings())
+    (drawing,) = one_section(report, "utilisation by pool").drawings()
+    assert drawing.section.title == "UTILISATION BY POOL"
 
 
 # ------------------------------------------------------------------ how it is made

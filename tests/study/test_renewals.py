@@ -15,7 +15,9 @@ from planner.plan.audit import audit
 from planner.plan.in_hand import in_hand
 from planner.plan.plan import make_plan
 from planner.review.orders import order_section
+from planner.review.spend import quarters_section
 from planner.study.dependencies import dependency_graph
+from planner.study.records.buildout import Money
 from planner.study.records.inventory import Pool
 from planner.study.records.study import Goal, Holding, Horizon, Tier, kind_and_name
 from planner.study.renewals import chain_of, sold_days
@@ -192,3 +194,19 @@ def test_replicas_on_an_offer_are_held_against_what_is_bought_of_it():
     assert any("machines of a/x/m:first" in line for line in drill_plan(edited).findings)
     edited = plan.model_copy(update={"replicas": (row.model_copy(update={"on_offers": {"a/x/m:on_demand": 1}}),)})
     assert "replicas.on_offers" in {v.rule for v in audit(edited).violations}
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1])
+def test_each_contract_of_a_chain_is_paid_when_it_begins(rate):
+    """Two machines at 1 USD for a year of 365 days, all upfront: 182, 182 and 1 of them; worth what the plan costs."""
+    paid_first = block("a/x/m", 1.0, upfront_fraction=1.0)
+    asked = small(YEAR, bought=[paid_first]).model_copy(update={"money": Money(discount_fraction_per_year=rate)})
+    hand = in_hand(planned(asked))
+    year_usd = hand.file.costs_usd["commitments"]
+    section = quarters_section(hand)
+    by_quarter = {row.quarter: row.usd for row in section.rows}
+    assert by_quarter == pytest.approx(
+        {f"2027 Q{n}": year_usd * days / 365 for n, days in ((1, 182), (2, 0), (3, 182), (4, 1))}
+    )
+    assert hand.cash.present_value_usd["commitments"] == pytest.approx(year_usd)
+    assert any("on the first one's first day" in line for line in section.lines) == bool(rate)

@@ -24,12 +24,13 @@ def utilisation(plan: Plan) -> Chart | None:
     machines, busy = (sum(getattr(row.normal, name) for row in rows) for name in ("machines", "busy_machines"))
     share = percent(busy / machines if machines > 0 else 0.0)
     fullest = rows[0].worst or rows[0].normal
-    summary = (
-        f"{busy:,.1f} of {machines:,.1f} machines are busy in normal operation, {share}; the rest "
-        f"is headroom. Fullest in a failure: {rows[0].pool}, {percent(fullest.busy_fraction)} when "
-        f"{short_failure(fullest.failure)} is lost."
+    summary = f"{busy:,.1f} of {machines:,.1f} machines are busy in normal operation, {share}"
+    summary += (
+        f"; the rest is kept for failures, and not all of it is room to grow: {rows[0].pool} is "
+        f"{percent(fullest.busy_fraction)} busy when {short_failure(fullest.failure)} is lost, the fullest of all. How "
+        "much more demand holds stands in the decision."
         if rows[0].worst is not None
-        else f"{busy:,.1f} of {machines:,.1f} machines are busy in normal operation, {share}."
+        else "."
     )
     title = "Utilisation and headroom by pool: normal operation, and the failure in which it is fullest"
     colours = provider_colours(plan)
