@@ -17,7 +17,7 @@ from planner.problem.eligibility import workloads_without_edge
 from planner.questions.patched import patched
 from planner.questions.planned import silent, solution_or_why_not
 from planner.questions.relaxable import KINDS, Kind, Relaxable, patch_of_values, relaxables, written
-from planner.questions.relaxed_study import NAME, Relaxed, RelaxedStudy, rough_effort
+from planner.questions.relaxed_study import NAME, Relaxed, RelaxedStudy, Uncovered, rough_effort
 from planner.questions.smallest_sets import MOST_IN_SET, smallest_sets
 from planner.solve.search import Effort, Progress
 from planner.study.records.study import Study
@@ -45,9 +45,12 @@ class Restored:
     sets : the same, as `--set` takes it
     lp_usd : no plan with these changes costs less [USD over the horizon]
     cost_usd, gap_fraction : of the plan; none: none is known, see `why_not`
-    more_usd, more_fraction : beyond the cheapest plan of all sets that drop nothing, where there is one
+    more_usd, more_fraction : beyond the first plan, the cheapest of those that leave fewest cases uncovered and drop
+        nothing; none where this one leaves others
     is_least : whether the linear program has no plan with a value that is tighter, the others as they are; else they
         were raised until whole numbers had one
+    uncoverable : what no capacity can serve with these changes, so that the plan does not, though a goal asks for it
+    is_to_cover : whether the values are the least that leave no more uncovered than the loosest do
     """
 
     kinds: tuple[Kind, ...]
@@ -62,6 +65,8 @@ class Restored:
     drops: bool = False
     """whether something is not asked for at all then: a share of nothing"""
     why_not: str = ""
+    uncoverable: Uncovered = ()
+    is_to_cover: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ class Relaxations:
     Parameters
     ----------
     has_plan : whether the study has one as it is: nothing was relaxed
-    restored : cheapest first
+    restored : those first that leave fewest cases uncovered, of these the cheapest
     of_kinds : of each kind that the study has something of
     restores : whether all changes together do
     why_not : where they do not, what stands in the way then
@@ -109,6 +114,8 @@ class Relaxations:
     in_whole_numbers: bool = False
     not_in_whole_numbers: int = 0
     """sets with which the linear program has a solution, but whole numbers have none, as far as their changes go"""
+    uncoverable: int = 0
+    """cases that no capacity can serve, of a study that has a plan"""
     unsure: tuple[str, ...] = ()
     """what the solver could not find out: that is taken for no, so more may restore a plan"""
 
@@ -145,7 +152,8 @@ def relaxations(
     if not workloads_without_edge(p) and asking.lp_usd(()) is not None:
         solution, why_not = solution_or_why_not(p, Effort(gap_fraction=gap), progress)
         if solution is not None or why_not:
-            return Relaxations(study, solution is not None, why_not=why_not)
+            lost = len(asking.uncovered(()))
+            return Relaxations(study, solution is not None, why_not=why_not, uncoverable=lost)
         asking.in_whole_numbers, asking.lp_usd_of = True, {}
     everything = _loosest(things)
     if asking.lp_usd(everything) is None:
@@ -153,6 +161,7 @@ def relaxations(
             study, False, of_kinds=_none_of(things), restores=False, why_not=_why_not(asking, everything)
         )
     sets, of_kinds, restored = list[list[Relaxable]](), list[OfKind](), list[Restored]()
+    more_covered = list[Relaxed]()
     try:
         for kind in dict.fromkeys(thing.kind for thing in things):
             in_kind = [thing for thing in things if thing.kind == kind]
@@ -161,15 +170,21 @@ def relaxations(
             sets += _cheapest(those, asking)[:most_priced]
         sets += _cheapest(_mixed(things, sets, asking), asking)[:most_priced]
         least = list[Relaxed]()
-        for n, one in enumerate(sets):
+        for n, one in enumerate(list(sets)):
             progress(LOOKING, n / len(sets), "how far")
             least.append(_least(one, asking))
             restored.append(_restored(least[-1], asking))
-        cheapest_first = sorted(range(len(restored)), key=lambda n: (restored[n].drops, restored[n].lp_usd, n))
+            if to_cover := _to_cover(one, restored[-1], asking):
+                sets.append(one)
+                more_covered.append(to_cover)
+        least += more_covered
+        restored += [_restored(relaxed, asking, is_to_cover=True) for relaxed in more_covered]
+        cheapest_first = sorted(range(len(restored)), key=lambda n: (*_promises(restored[n]), restored[n].lp_usd, n))
         for ended, n in enumerate(cheapest_first if is_priced else ()):
             detail = f"{ended + 1} of {len(restored)}: {'; '.join(restored[n].changes)}"
             progress(PRICING, ended / len(restored), detail)
-            restored[n] = _priced(sets[n], least[n], asking, gap)
+            priced = _priced(sets[n], least[n], asking, gap)
+            restored[n] = replace(priced, is_to_cover=restored[n].is_to_cover)
     except KeyboardInterrupt:
         return Relaxations(study, False, _compared(restored), tuple(of_kinds), is_stopped=True)
     kept = [row for row in restored if row.why_not != NO_WHOLE_NUMBERS]
@@ -240,26 +255,46 @@ def _cheapest(sets: list[list[Relaxable]], asking: RelaxedStudy) -> list[list[Re
 
 
 # ------------------------------------------------------------------ how far, and for how much
-def _least(things: list[Relaxable], asking: RelaxedStudy) -> Relaxed:
+def _least(things: list[Relaxable], asking: RelaxedStudy, most_uncovered: int | None = None) -> Relaxed:
     """The least values that still restore a plan: of the first with the others as far as they go, and so on.
 
     Of limits that go up together those stay as they are that need not.
+
+    Parameters
+    ----------
+    most_uncovered : cases that no capacity can serve; none: however many
     """
     relaxed = dict(_loosest(things))
+
+    def does(values: Relaxed) -> bool:
+        if most_uncovered is not None and len(asking.uncovered(values)) > most_uncovered:
+            return False
+        return asking.lp_usd(values) is not None
+
     for thing in things:
 
         def restores(n: int, thing: Relaxable = thing) -> bool:
-            return asking.lp_usd(tuple({**relaxed, thing: n}.items())) is not None
+            return does(tuple({**relaxed, thing: n}.items()))
 
         relaxed[thing] = _first(restores, thing.most)
     for thing in things:
         n, needed = relaxed.pop(thing), thing
         for limit in thing.limits:
             fewer = replace(needed, limits=tuple(one for one in needed.limits if one != limit))
-            if fewer.limits and asking.lp_usd(tuple({**relaxed, fewer: n}.items())) is not None:
+            if fewer.limits and does(tuple({**relaxed, fewer: n}.items())):
                 needed = fewer
         relaxed[needed] = n
     return tuple(relaxed.items())
+
+
+def _to_cover(things: list[Relaxable], least: Restored, asking: RelaxedStudy) -> Relaxed | None:
+    """The least values that leave no more uncovered than the loosest; none: the least that restore a plan do, or what
+    covers more asks for nothing."""
+    most_uncovered = len(asking.uncovered(_loosest(things)))
+    if most_uncovered >= len(least.uncoverable):
+        return None
+    relaxed = _least(things, asking, most_uncovered)
+    return None if any(thing.drops(n) for thing, n in relaxed) else relaxed
 
 
 def _first(restores: Callable[[int], bool], most: int) -> int:
@@ -277,7 +312,7 @@ def _first(restores: Callable[[int], bool], most: int) -> int:
     return high
 
 
-def _restored(relaxed: Relaxed, asking: RelaxedStudy) -> Restored:
+def _restored(relaxed: Relaxed, asking: RelaxedStudy, is_to_cover: bool = False) -> Restored:
     """A set with its values, not planned yet."""
     patch = patch_of_values(relaxed, NAME)
     kinds = tuple(kind for kind in KINDS if kind in {thing.kind for thing, _ in relaxed})
@@ -288,6 +323,8 @@ def _restored(relaxed: Relaxed, asking: RelaxedStudy) -> Restored:
         tuple(written(change.path, change.value) for change in patch.changes),
         0.0 if usd is None else usd,
         drops=any(thing.drops(n) for thing, n in relaxed),
+        uncoverable=asking.uncovered(relaxed),
+        is_to_cover=is_to_cover,
     )
 
 
@@ -361,15 +398,24 @@ def _raised(least: Relaxed, steps: int) -> Relaxed:
     return tuple((thing, min(thing.most, value + steps)) for thing, value in least)
 
 
+def _promises(row: Restored) -> tuple[bool, int]:
+    """What is asked for and can be had comes before what is cheaper."""
+    return row.drops, len(row.uncoverable)
+
+
 def _compared(restored: Iterable[Restored]) -> tuple[Restored, ...]:
-    """The sets, cheapest first, with what each costs beyond it; then those that drop something, or have no plan."""
-    order = sorted(restored, key=lambda row: (row.cost_usd is None, row.drops, row.cost_usd or row.lp_usd, row.changes))
-    least = next((row.cost_usd for row in order if row.cost_usd is not None), None)
-    if least is None:
+    """The sets, those first that leave fewest cases uncovered, of these cheapest first, with what each costs beyond the
+    first where it leaves the same; then those that drop something, or have no plan."""
+    order = sorted(
+        restored, key=lambda row: (row.cost_usd is None, *_promises(row), row.cost_usd or row.lp_usd, row.changes)
+    )
+    first = order[0] if order else None
+    if first is None or first.cost_usd is None:
         return tuple(order)
+    least = first.cost_usd
 
     def against(row: Restored) -> Restored:
-        if row.cost_usd is None:
+        if row.cost_usd is None or {*row.uncoverable} != {*first.uncoverable}:
             return row
         more = row.cost_usd - least
         return replace(row, more_usd=more, more_fraction=more / least if least else 0.0)

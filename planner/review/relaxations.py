@@ -1,21 +1,41 @@
 """The report of what restores a plan where there is none: the answer, sets of changes with their prices."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from planner.errors import NoPlan
 from planner.questions.relaxable import KINDS
 from planner.questions.relaxations import OfKind, Relaxations, Restored
 from planner.questions.smallest_sets import MOST_IN_SET
-from planner.review.report import Column, Report, Section, first_line, made, percent, signed, usd
+from planner.review.report import (
+    AT_RISK,
+    BROKEN,
+    Column,
+    Judged,
+    Line,
+    Report,
+    Section,
+    first_line,
+    made,
+    percent,
+    short_failure,
+    signed,
+    usd,
+)
 
 OUT_OF_SCOPE = (
     "least: with a tighter value, the others as they are, no plan exists; raised: whole numbers need more than parts "
     "of machines do, and a little less may do, too",
+    "a set of changes restores a plan also where nothing can cover a failure then; whether a larger set would cover it "
+    "is not looked for",
     "USD: with requests that are not served in normal operation, at the cost of an outage of their tier",
     "several things at once go as far as the first of them needs, then the next: other shares between them may do, too",
     "not relaxed: pools and inventories that the study does not read, demand, machines that are held, prices",
     "more stock is stock that a provider may not have; a qualification is work: these are what to ask for, no promise",
+)
+CANNOT_BE_COVERED = (
+    "cannot be covered: cases of a failure, a workload and an origin that no capacity can serve with these changes: "
+    "the plan leaves them out, the goal does not hold in them"
 )
 
 
@@ -29,7 +49,8 @@ def review_relaxations(result: Relaxations, error: NoPlan | None = None) -> Repo
     diagnosis = "" if error is None else str(error)
     if result.has_plan:
         line = f"study {result.study.study} has a plan as it is: nothing need be relaxed"
-        return Report(_title(result), True, (Section("ANSWER", (line,)),))
+        lines = [line, *_beyond_capacity(result.uncoverable)]
+        return Report(_title(result), True, (Section("ANSWER", tuple(lines)),))
     sections = made(
         _answer(result, diagnosis),
         _short(diagnosis),
@@ -51,7 +72,7 @@ def _title(result: Relaxations) -> str:
 
 
 def _answer(result: Relaxations, diagnosis: str) -> Section:
-    lines = [first_line(diagnosis) or f"no plan of study {result.study.study} exists as it is"]
+    lines: list[Line] = [first_line(diagnosis) or f"no plan of study {result.study.study} exists as it is"]
     if not result.restores:
         lines.append("no relaxation restores one: with all that can be relaxed as far as it goes there is none, either")
         lines += [f"  {line.strip()}" for line in result.why_not.splitlines()]
@@ -60,7 +81,11 @@ def _answer(result: Relaxations, diagnosis: str) -> Section:
     planned = [row for row in result.restored if row.cost_usd is not None]
     if planned:
         least = planned[0]
-        lines.append(f"cheapest that restores one: {'; '.join(least.changes)}: {usd(least.cost_usd or 0.0)} USD")
+        of_these = " and leaves fewest cases uncovered" if _cover_unlike(planned) else ""
+        said = f"{'; '.join(least.changes)}: {usd(least.cost_usd or 0.0)} USD"
+        lines.append(f"cheapest that restores one{of_these}: {said}")
+        if least.uncoverable:
+            lines.append(Judged(_cases(least), BROKEN))
     if result.in_whole_numbers:
         lines.append("with parts of machines and replicas there would be one: only whole numbers have none")
     if result.not_in_whole_numbers:
@@ -71,6 +96,27 @@ def _answer(result: Relaxations, diagnosis: str) -> Section:
     if result.is_stopped:
         lines.append("INTERRUPTED: what is written was come upon until then")
     return Section("ANSWER", tuple(lines))
+
+
+def _beyond_capacity(cases: int) -> list[Line]:
+    """That a plan leaves out what no capacity can serve; nothing where that is nothing."""
+    if not cases:
+        return []
+    return [Judged(f"it leaves out what CANNOT BE COVERED by any capacity, cases: {cases}: see planner check", BROKEN)]
+
+
+def _cover_unlike(rows: Sequence[Restored]) -> bool:
+    """Whether sets leave other cases uncovered than the first."""
+    return any({*row.uncoverable} != {*rows[0].uncoverable} for row in rows)
+
+
+def _cases(row: Restored) -> str:
+    """What a plan with these changes leaves out, with the first case by name."""
+    f, w, o = row.uncoverable[0]
+    return (
+        f"then CANNOT BE COVERED by any capacity, cases: {len(row.uncoverable)}, as {w} from {o} when "
+        f"{short_failure(f)} is lost: the plan leaves them out"
+    )
 
 
 def _short(diagnosis: str) -> Section | None:
@@ -85,14 +131,25 @@ def _restored(result: Relaxations) -> Section | None:
         Column("change", lambda row: "; ".join(row.changes)),
         Column("kind", lambda row: " + ".join(row.kinds)),
         Column("USD", _cost),
+        Column(
+            "cannot be covered",
+            lambda row: len(row.uncoverable),
+            severity=lambda row: BROKEN if row.uncoverable else None,
+        ),
         Column("against the cheapest", _against),
         Column("gap", lambda row: "" if row.gap_fraction is None else percent(row.gap_fraction, 1)),
-        Column("values", lambda row: "least" if row.is_least else "raised"),
+        Column("values", _values),
     )
     months = f"{result.study.horizon.months:g} months"
     lines = (f"smallest sets of changes: no part of one does by itself; USD over {months}, each within its gap",)
-    after = ("from: no plan with these changes costs less; it was not planned",) if _unplanned(result) else ()
-    return Section("WHAT RESTORES A PLAN", lines, columns, result.restored, after, most=None)
+    after: list[Line] = [CANNOT_BE_COVERED]
+    if _unplanned(result):
+        after.append("from: no plan with these changes costs less; it was not planned")
+    if any(row.is_to_cover for row in result.restored):
+        after.append("to cover: the least values that leave no more uncovered than the loosest do")
+    named = [row for row in result.restored if row.uncoverable]
+    after += [Judged(f"{'; '.join(row.changes)}: {_cases(row)}", AT_RISK) for row in named]
+    return Section("WHAT RESTORES A PLAN", lines, columns, result.restored, tuple(after), most=None)
 
 
 def _unplanned(result: Relaxations) -> bool:
@@ -105,8 +162,14 @@ def _cost(row: Restored) -> str:
 
 def _against(row: Restored) -> str:
     if row.more_usd is None or row.more_fraction is None:
-        return ""
+        return "" if row.cost_usd is None else "not compared: leaves other cases out"
     return f"{signed(row.more_usd)} ({row.more_fraction:+.1%})" if row.more_usd else "the cheapest"
+
+
+def _values(row: Restored) -> str:
+    if not row.is_least:
+        return "raised"
+    return "to cover" if row.is_to_cover else "least"
 
 
 def _kinds(result: Relaxations) -> Section | None:

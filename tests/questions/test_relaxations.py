@@ -18,8 +18,11 @@ from planner.questions.planned import solution_or_why_not
 from planner.questions.relaxable import patch_of_values, relaxables, with_limits
 from planner.questions.relaxations import relaxations
 from planner.questions.smallest_sets import smallest_sets
+from planner.questions.variants import variants_of
+from planner.questions.whatif import plan_variants
 from planner.review.relaxations import review_relaxations
 from planner.review.render import render
+from planner.review.variants import review_variants
 from planner.solve.search import Effort
 from planner.solve.solve import solve
 from planner.study.places import Reading
@@ -108,6 +111,33 @@ def test_a_site_too_far():
     rows = by_kind(result)
     assert list(rows) == ["latency"] and rows["latency"].sets == ("tiers[t].round_trip_ms=31",)
     assert asked_again(study, rows["latency"].sets) == pytest.approx(rows["latency"].cost_usd) == pytest.approx(10.0)
+
+
+def test_what_nothing_can_cover_is_said_and_not_compared():
+    """10 degrees further than a, b is in time at 42 ms: from 31 ms on a alone is; lost, nothing serves."""
+    tier = Tier(name="t", round_trip_ms=20.0, survive=GOALS)
+    study = two_sites(sites=(site("a/x", (50.0, 20.0)), site("b/y", (50.0, 30.0))), tiers=(tier,))
+    result = relaxations(study, kinds=("latency",))
+    covered, least = result.restored
+    assert least.sets == ("tiers[t].round_trip_ms=31",) and least.cost_usd == pytest.approx(4.0)
+    assert [f for f, _, _ in least.uncoverable] == ["site:a/x"] and least.more_usd is None
+    assert covered.sets == ("tiers[t].round_trip_ms=42",) and covered.cost_usd == pytest.approx(10.0)
+    assert (covered.uncoverable, covered.is_to_cover, covered.more_usd) == ((), True, 0.0)
+    text = render(review_relaxations(result), "text")
+    assert "CANNOT BE COVERED by any capacity, cases: 1, as w from o when site a/x is lost" in text
+    assert "leaves fewest cases uncovered: round trip of t, 20 -> 42 ms" in text
+    again = relaxations(changed_by(study, least.sets))
+    assert again.has_plan and "CANNOT BE COVERED" in render(review_relaxations(again), "text")
+
+
+def test_variants_that_leave_out_what_nothing_can_cover_are_named():
+    tier = Tier(name="t", round_trip_ms=42.0, survive=GOALS)
+    study = two_sites(sites=(site("a/x", (50.0, 20.0)), site("b/y", (50.0, 30.0))), tiers=(tier,))
+    patch = patch_of_text("tiers[t].round_trip_ms=31", Reading())
+    answers = plan_variants(study, variants_of((), [(patch,)]))
+    text = " ".join(render(review_variants(study, answers), "text").split())
+    assert "survives every failure of its own study as far as that can be covered" in text
+    assert f"by any capacity: {patch.name} 1;" in text
 
 
 def test_a_policy_excludes_every_site():
