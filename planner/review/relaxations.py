@@ -11,6 +11,7 @@ from planner.review.report import (
     AT_RISK,
     BROKEN,
     Column,
+    Command,
     Judged,
     Line,
     Report,
@@ -39,12 +40,13 @@ CANNOT_BE_COVERED = (
 )
 
 
-def review_relaxations(result: Relaxations, error: NoPlan | None = None) -> Report:
+def review_relaxations(result: Relaxations, error: NoPlan | None = None, study_path: str = "STUDY") -> Report:
     """What restores a plan: ANSWER, WHAT IS SHORT, WHAT RESTORES A PLAN, BY KIND, NEXT, OUT OF SCOPE.
 
     Parameters
     ----------
     error : what is short, where that is known; the first line of it is the answer's
+    study_path : of the study, for the commands to go on with
     """
     diagnosis = "" if error is None else str(error)
     if result.has_plan:
@@ -56,7 +58,7 @@ def review_relaxations(result: Relaxations, error: NoPlan | None = None) -> Repo
         _short(diagnosis),
         _restored(result),
         _kinds(result),
-        _next(result),
+        _next(result, study_path),
         Section("OUT OF SCOPE", OUT_OF_SCOPE) if result.restored else None,
     )
     unsure = tuple(f"{'; '.join(row.changes)}: {first_line(row.why_not)}" for row in result.restored if row.why_not)
@@ -192,12 +194,15 @@ def _does(row: OfKind) -> str:
     return many if row.complete else f"{many}, more not looked for"
 
 
-def _next(result: Relaxations) -> Section | None:
+def _next(result: Relaxations, study_path: str) -> Section | None:
     if not result.restored:
         return None
-    return Section("NEXT", tuple(_commands(result)), after=(f"sets of up to {MOST_IN_SET} changes were looked for",))
+    return Section(
+        "NEXT", tuple(_commands(result, study_path)), after=(f"sets of up to {MOST_IN_SET} changes were looked for",)
+    )
 
 
-def _commands(result: Relaxations) -> Iterator[str]:
+def _commands(result: Relaxations, study_path: str) -> Iterator[Command]:
     for row in result.restored:
-        yield f"planner whatif STUDY {' '.join(f'--set {shlex.quote(text)}' for text in row.sets)}"
+        sets = " ".join(f"--set {shlex.quote(text)}" for text in row.sets)
+        yield Command(f"planner whatif {shlex.quote(study_path)} {sets}")

@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+import subprocess
 
 import pytest
 from helpers import write_study
@@ -290,6 +291,24 @@ def test_an_interruption_keeps_what_is_done(monkeypatch):
 
 
 # ------------------------------------------------------------------ the command line
+def test_commands_can_be_pasted(monkeypatch):
+    """In 60 columns, with a quota whose name has blanks and a quote: a shell reads the words that were meant."""
+    monkeypatch.setenv("COLUMNS", "60")
+    name = "what  we may have of these large machines in all of Dallas, 8 h a day: it's little"
+    quotas = (Quota(name=name, pools=("a/*",), most=1.0),)
+    study = two_sites(bought=[offer("a/x/m", 2, most_units=1.0), offer("b/y/m", 3)], policies=Policies(quotas=quotas))
+    result = relaxations(study, kinds=("capacity",))
+    text = render(review_relaxations(result, study_path="my studies/one"), "text")
+    command = text.partition("\nNEXT\n")[2].partition("\n  sets of up to")[0]
+    (row,) = result.restored
+    words = [word for one in row.sets for word in ("--set", one)]
+    assert name in row.sets[1] and command.count("\\\n") > 1
+    printed = subprocess.run(
+        ["sh", "-c", command.replace("planner", "printf '%s\\n'", 1)], capture_output=True, text=True
+    )
+    assert printed.stdout.splitlines() == ["whatif", "my studies/one", *words]
+
+
 def test_plan_and_relax_say_the_same(tmp_path):
     """The tiny study with a budget of 1,000 USD; what `plan` says of it, `relax` says, too."""
     policies = {"budget_usd": 1000}
@@ -301,6 +320,8 @@ def test_plan_and_relax_say_the_same(tmp_path):
     assert call("relax", path, "--kind", "buget").exit_code == 2
     short = call("plan", path, "--quiet", "--no-relax")
     assert short.exit_code == 1 and "would help" in short.stderr and not short.stdout
+    text = call("plan", path, "--quiet")
+    assert f"planner whatif {path} --set" in " ".join(text.stderr.replace("\\\n", "").split())
     planned = call("plan", path, "--quiet", "--format", "json")
     data = json.loads(planned.stdout)
     assert planned.exit_code == 1 and data["plan"] is None and "budget" in data["message"]
