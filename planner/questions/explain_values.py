@@ -64,12 +64,14 @@ class Values:
     ----------
     bound_usd : the LP bound of the plan's own study [USD over the horizon]
     not_asked : steps that were left out, as only so many are asked about, or a person ended it
+    is_stopped : whether a person ended it
     """
 
     bound_usd: float
     months: float
     rows: tuple[Value, ...]
     not_asked: tuple[str, ...]
+    is_stopped: bool = False
 
 
 def values(
@@ -96,24 +98,28 @@ def values(
     steps = steps_of(plan, search)
     asked = steps if most is None else steps[:most]
     rows, not_asked = list[tuple[Value, Step]](), [step.what for step in steps[len(asked) :]]
+    is_stopped = False
     for n, step in enumerate(asked):
         if interrupted():
-            not_asked = [each.what for each in steps[n:]]
+            not_asked, is_stopped = [each.what for each in steps[n:]], True
             break
         progress("solving the bound again", n / len(asked), step.what)
         try:
             rows.append((value_of(plan, search, step, both=most is None), step))
         except KeyboardInterrupt:
-            not_asked = [each.what for each in steps[n:]]
+            not_asked, is_stopped = [each.what for each in steps[n:]], True
             break
     rows.sort(key=lambda row: (-(row[0].lp_saves_usd or 0.0), -(row[0].lp_costs_usd or 0.0), row[0].what))
     valued = []
     for n, (value, step) in enumerate(rows):
         if n < plan_again and not interrupted():
             progress("planning again", n / plan_again, step.what)
-            value = _planned_again(plan, value, step, effort)
+            try:
+                value = _planned_again(plan, value, step, effort)
+            except KeyboardInterrupt:
+                is_stopped = True
         valued.append(value)
-    return Values(search.bound, plan.study.horizon.months, tuple(valued), tuple(not_asked))
+    return Values(search.bound, plan.study.horizon.months, tuple(valued), tuple(not_asked), is_stopped or interrupted())
 
 
 def value_of(plan: Plan, search: Search, step: Step, both: bool = True) -> Value:
@@ -190,7 +196,7 @@ def _planned_again(plan: Plan, value: Value, step: Step, effort: Effort) -> Valu
     try:
         p = build(study, plan.file.demand_case)
         solution = solve(p, effort, None, silent, proof.binding_failures, plan.decisions)
-    except (InputError, NoPlan, SolverError, KeyboardInterrupt):
+    except (InputError, NoPlan, SolverError):
         return value
     return replace(
         value,
