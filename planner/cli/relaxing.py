@@ -82,12 +82,17 @@ def without_plan(
     beside_plan : whether the plan was to go to a file: else standard output waits for nothing but the plan
     """
     from planner.api import render
+    from planner.errors import SolverError
     from planner.questions.relaxable import KINDS
-    from planner.questions.relaxations import MOST_PRICED, ROUGH_GAP
+    from planner.questions.relaxations import MOST_PRICED, ROUGH_GAP, Relaxations
+    from planner.review.relaxations import review_relaxations
 
     if format != Format.json:
         tell(str(error))
-    report = _relaxed(study, path, case, tuple(KINDS), MOST_PRICED, ROUGH_GAP, quiet, error)
+    try:
+        report = _relaxed(study, path, case, tuple(KINDS), MOST_PRICED, ROUGH_GAP, quiet, error)
+    except SolverError as failed:  # what is short is known all the same
+        report = review_relaxations(Relaxations(study, False, unsure=(str(failed),)), error, str(path))
     if format is None and not beside_plan:
         tell(render(report).rstrip())
     else:

@@ -21,6 +21,7 @@ from planner.problem.failures import uncounted_at_most
 from planner.problem.problem import Problem
 from planner.problem.rules.index_sets import as_vectors
 from planner.problem.rules.register import rules_with_rows
+from planner.solve.search import is_proven
 from planner.study.records.plan import PlanFile, Replicas
 
 
@@ -48,28 +49,29 @@ def decided(p: Problem, x: Decisions) -> dict[str, Any]:
     }
 
 
-def with_decisions(plan: Plan, x: Decisions, binding: tuple[str, ...], within_fraction: float) -> PlanFile:
+def with_decisions(plan: Plan, x: Decisions, binding: tuple[str, ...]) -> PlanFile:
     """The plan of the same study with other decisions, at a cost within a margin of it.
 
-    Its bound is that of the plan: none of this study costs less. What it was asked for is the margin beyond the plan.
+    Its bound is that of the plan: none of this study costs less. It is asked for the bound that the plan was asked for:
+    where the plan is not proven to that, what costs as much or more is not, either.
     What the search of the plan says of bottlenecks, and of who pays for what, is left out: it is of that plan.
 
     Parameters
     ----------
     binding : failures that decide the other one
-    within_fraction : what it may cost more
     """
     p, proof = plan.problem, plan.file.proof
     fields = decided(p, x)
     cost_usd = sum(fields["costs_usd"].values())
     bound_usd = min(proof.bound_usd, cost_usd)
-    asked = gap_fraction(max(cost_usd, proof.cost_usd * (1 + within_fraction)), bound_usd)
+    gap = gap_fraction(cost_usd, bound_usd)
+    asked = gap_fraction(max(cost_usd, proof.cost_usd), proof.cost_usd * (1 - proof.gap_asked_fraction))
     own = {
-        "status": "proven",
+        "status": "proven" if proof.status == "gap" and is_proven(gap, asked) else proof.status,
         "cost_usd": cost_usd,
         "bound_usd": bound_usd,
         "lp_bound_usd": min(proof.lp_bound_usd, cost_usd),
-        "gap_fraction": gap_fraction(cost_usd, bound_usd),
+        "gap_fraction": gap,
         "gap_asked_fraction": asked,
         "binding_failures": binding,
     }

@@ -176,7 +176,7 @@ def _alternative(plan: Plan, aim: Aim, within_fraction: float) -> Alternative:
     value = measure_of(plan.problem, least, aim)
     if value >= before * (1 - HAIR):
         return replace(same, at_least=min(at_least, before))
-    made = with_decisions(plan, least, binding, within_fraction)
+    made = with_decisions(plan, least, binding)
     if not audit(made).passed:
         return replace(same, why_not="what was come upon does not pass the audit: please report it")
     return Alternative(aim, before, value, min(at_least, value), made)

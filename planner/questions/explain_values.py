@@ -30,9 +30,11 @@ class Value:
     Parameters
     ----------
     kind, what, unit, step, means : of the step, see `Step`
-    lp_saves_usd : by how much the LP bound falls with a step more headroom [USD over the horizon]; none: no bound
+    lp_saves_usd : by how much the LP bound falls with a step more headroom [USD over the horizon]; none: no bound;
+        below zero where it rises, as by waiting it may
     saves_usd_per_month : the same, a month of the horizon
-    lp_costs_usd : by how much it rises with a step less; none: not asked, or there is no such study, or no plan
+    lp_costs_usd : by how much it rises with a step less, below zero where it falls; none: not asked, or there is no
+        such study, or no plan
     costs_usd_per_month : the same, a month
     loosened, tightened : why there is no `lp_saves_usd`, no `lp_costs_usd`; empty where there is one
     replanned_least_usd, replanned_most_usd : where planned again with a step more: between which savings the truth lies
@@ -65,6 +67,7 @@ class Values:
     bound_usd : the LP bound of the plan's own study [USD over the horizon]
     not_asked : steps that were left out, as only so many are asked about, or a person ended it
     is_stopped : whether a person ended it
+    by_waiting : whether utilisation is by waiting: what a longer round trip brings into reach holds queues to less
     """
 
     bound_usd: float
@@ -72,6 +75,7 @@ class Values:
     rows: tuple[Value, ...]
     not_asked: tuple[str, ...]
     is_stopped: bool = False
+    by_waiting: bool = False
 
 
 def values(
@@ -119,7 +123,9 @@ def values(
             except KeyboardInterrupt:
                 is_stopped = True
         valued.append(value)
-    return Values(search.bound, plan.study.horizon.months, tuple(valued), tuple(not_asked), is_stopped or interrupted())
+    by_waiting = plan.problem.waiting is not None
+    is_stopped = is_stopped or interrupted()
+    return Values(search.bound, plan.study.horizon.months, tuple(valued), tuple(not_asked), is_stopped, by_waiting)
 
 
 def value_of(plan: Plan, search: Search, step: Step, both: bool = True) -> Value:
@@ -131,11 +137,11 @@ def value_of(plan: Plan, search: Search, step: Step, both: bool = True) -> Value
     """
     months = plan.study.horizon.months
     difference_usd, loosened = _moved_usd(plan, search, step.moved(step.size))
-    saves_usd = None if difference_usd is None else max(0.0, -difference_usd)
+    saves_usd = None if difference_usd is None else 0.0 - difference_usd
     costs_usd, tightened = None, "not asked"
-    if both or not saves_usd:
+    if both or saves_usd is None or saves_usd <= 0:
         difference_usd, tightened = _moved_usd(plan, search, step.moved(-step.size))
-        costs_usd = None if difference_usd is None else max(0.0, difference_usd)
+        costs_usd = difference_usd
     return Value(
         step.kind,
         step.what,
@@ -200,7 +206,12 @@ def _planned_again(plan: Plan, value: Value, step: Step, effort: Effort) -> Valu
         return value
     return replace(
         value,
-        replanned_usd=max(0.0, proof.cost_usd - solution.cost_usd),
-        replanned_least_usd=max(0.0, proof.bound_usd - solution.cost_usd),
-        replanned_most_usd=max(0.0, proof.cost_usd - solution.bound_usd),
+        replanned_usd=_saved_usd(p, proof.cost_usd - solution.cost_usd),
+        replanned_least_usd=_saved_usd(p, proof.bound_usd - solution.cost_usd),
+        replanned_most_usd=_saved_usd(p, proof.cost_usd - solution.bound_usd),
     )
+
+
+def _saved_usd(p: Problem, usd: float) -> float:
+    """A saving by a step more headroom: never below nothing, but by waiting, where it may cost more."""
+    return usd if p.waiting is not None else max(0.0, usd)

@@ -6,7 +6,7 @@ the least values with which it still does, one after the other. Then each set is
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from planner.interruption import interrupted
 from planner.plan.decisions import gap_fraction
@@ -14,11 +14,12 @@ from planner.plan.explain import diagnose
 from planner.plan.plan import Case
 from planner.problem.build import build
 from planner.problem.eligibility import workloads_without_edge
+from planner.problem.problem import Problem
 from planner.questions.patched import patched
 from planner.questions.planned import silent, solution_or_why_not
 from planner.questions.relaxable import KINDS, Kind, Relaxable, patch_of_values, relaxables, written
 from planner.questions.relaxed_study import NAME, Relaxed, RelaxedStudy, Uncovered, rough_effort
-from planner.questions.smallest_sets import MOST_IN_SET, smallest_sets
+from planner.questions.smallest_sets import MOST_IN_SET, SmallestSets, smallest_sets
 from planner.solve.search import Effort, Progress
 from planner.study.records.study import Study
 
@@ -32,6 +33,9 @@ TIMES_RAISED, TIMES_LOWERED = 4, 3
 go."""
 LOOKING, PRICING = "looking for what restores a plan", "planning what restores one"
 NO_WHOLE_NUMBERS = "no plan in whole numbers, as far as these go"
+NOT_ALWAYS_LOOSER: tuple[Kind, ...] = ("latency", "policy")
+"""By waiting, kinds that may also take a plan away: an edge more, and the queue of its placement is held to what that
+leaves to wait."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,8 @@ class OfKind:
     things : how many of the study can be relaxed
     restores : whether all of them together restore a plan
     sets : smallest sets that came up
-    complete : whether these are all of them with up to `MOST_IN_SET` changes
+    complete : whether these are all of them with up to `MOST_IN_SET` changes; of what does not restore one, whether
+        that is known
     """
 
     kind: Kind
@@ -117,7 +122,12 @@ class Relaxations:
     uncoverable: int = 0
     """cases that no capacity can serve, of a study that has a plan"""
     unsure: tuple[str, ...] = ()
-    """what the solver could not find out: that is taken for no, so more may restore a plan"""
+    """what the solver could not find out: more may restore a plan"""
+    is_known: bool = True
+    """whether it is known that the study has no plan as it is"""
+    is_proven_smallest: bool = True
+    """whether a change that goes further restores what a shorter one does, so that no smaller set is missed: not by
+    waiting, for what is in NOT_ALWAYS_LOOSER"""
 
 
 def relaxations(
@@ -141,72 +151,122 @@ def relaxations(
     Raises
     ------
     SolverError
-        when the solver gives neither a solution nor a proof
+        when the solver gives neither a solution nor a proof of the study as it is
     InputError
         when no problem can be built of the study
     """
     p = build(study, case)
     things = [thing for thing in relaxables(study, p) if thing.kind in kinds]
-    asking = RelaxedStudy(study, case, progress)
+    asking, answered, is_stopped = RelaxedStudy(study, case, progress), _Answered(), False
     progress(LOOKING, None, "")
-    if not workloads_without_edge(p) and asking.lp_usd(()) is not None:
-        solution, why_not = solution_or_why_not(p, Effort(gap_fraction=gap), progress)
-        if solution is not None or why_not:
-            lost = len(asking.uncovered(()))
-            return Relaxations(study, solution is not None, why_not=why_not, uncoverable=lost)
-        asking.in_whole_numbers, asking.lp_usd_of = True, {}
-    everything = _loosest(things)
-    if asking.lp_usd(everything) is None:
-        return Relaxations(
-            study, False, of_kinds=_none_of(things), restores=False, why_not=_why_not(asking, everything)
-        )
-    sets, of_kinds, restored = list[list[Relaxable]](), list[OfKind](), list[Restored]()
-    more_covered = list[Relaxed]()
     try:
-        for kind in dict.fromkeys(thing.kind for thing in things):
-            in_kind = [thing for thing in things if thing.kind == kind]
-            of_kind, those = _of_kind(kind, in_kind, asking)
-            of_kinds.append(of_kind)
-            sets += _cheapest(those, asking)[:most_priced]
-        sets += _cheapest(_mixed(things, sets, asking), asking)[:most_priced]
-        least = list[Relaxed]()
-        for n, one in enumerate(list(sets)):
-            progress(LOOKING, n / len(sets), "how far")
-            least.append(_least(one, asking))
-            restored.append(_restored(least[-1], asking))
-            if to_cover := _to_cover(one, restored[-1], asking):
-                sets.append(one)
-                more_covered.append(to_cover)
-        least += more_covered
-        restored += [_restored(relaxed, asking, is_to_cover=True) for relaxed in more_covered]
-        cheapest_first = sorted(range(len(restored)), key=lambda n: (*_promises(restored[n]), restored[n].lp_usd, n))
-        for ended, n in enumerate(cheapest_first if is_priced else ()):
-            detail = f"{ended + 1} of {len(restored)}: {'; '.join(restored[n].changes)}"
-            progress(PRICING, ended / len(restored), detail)
-            priced = _priced(sets[n], least[n], asking, gap)
-            restored[n] = replace(priced, is_to_cover=restored[n].is_to_cover)
+        if _has_none(p, asking, answered, gap):
+            _restore(things, asking, answered, most_priced, gap if is_priced else None)
     except KeyboardInterrupt:
-        return Relaxations(study, False, _compared(restored), tuple(of_kinds), is_stopped=True)
-    kept = [row for row in restored if row.why_not != NO_WHOLE_NUMBERS]
+        is_stopped = True
+    kept = [row for row in answered.restored if row.why_not != NO_WHOLE_NUMBERS]
     return Relaxations(
         study,
-        False,
+        answered.has_plan,
         _compared(kept),
-        tuple(of_kinds),
-        in_whole_numbers=asking.in_whole_numbers,
-        not_in_whole_numbers=len(restored) - len(kept),
+        tuple(answered.of_kinds),
+        answered.restores,
+        answered.why_not,
+        is_stopped,
+        asking.in_whole_numbers,
+        not_in_whole_numbers=len(answered.restored) - len(kept),
+        uncoverable=answered.uncoverable,
         unsure=tuple(asking.unsure),
+        is_known=answered.is_known,
+        is_proven_smallest=not _may_tighten(things, asking),
     )
+
+
+@dataclass
+class _Answered:
+    """What is answered so far, as `Relaxations` say it: an interruption keeps it."""
+
+    has_plan: bool = False
+    is_known: bool = False
+    restores: bool = True
+    why_not: str = ""
+    uncoverable: int = 0
+    of_kinds: list[OfKind] = field(default_factory=list)
+    restored: list[Restored] = field(default_factory=list)
+
+
+def _has_none(p: Problem, asking: RelaxedStudy, answered: _Answered, gap: float) -> bool:
+    """Whether the study has no plan as it is, for certain."""
+    if not workloads_without_edge(p) and asking.lp_usd(()) is not None:
+        solution, answered.why_not = solution_or_why_not(p, Effort(gap_fraction=gap), asking.progress)
+        answered.has_plan, answered.is_known = solution is not None, not answered.why_not
+        answered.uncoverable = len(asking.uncovered(())) if answered.has_plan else 0
+        asking.in_whole_numbers, asking.lp_usd_of = answered.is_known and not answered.has_plan, {}
+        return asking.in_whole_numbers
+    answered.is_known = True
+    return True
+
+
+def _restore(
+    things: list[Relaxable], asking: RelaxedStudy, answered: _Answered, most_priced: int, gap: float | None
+) -> None:
+    """Look for sets that restore a plan, and plan them to a gap; none: they are not planned."""
+    things = [_as_far_as_it_restores(thing, asking) for thing in things]
+    everything = _loosest(things)
+    if asking.lp_usd(everything) is None and not asking.not_known and not _may_tighten(things, asking):
+        answered.restores, answered.of_kinds = False, _none_of(things)
+        answered.why_not = _why_not(asking, everything)
+        return
+    sets, restored, progress = list[list[Relaxable]](), answered.restored, asking.progress
+    for kind in dict.fromkeys(thing.kind for thing in things):
+        in_kind = [thing for thing in things if thing.kind == kind]
+        of_kind, those = _of_kind(kind, in_kind, asking)
+        answered.of_kinds.append(of_kind)
+        sets += _cheapest(those, asking)[:most_priced]
+    sets += _cheapest(_mixed(things, sets, asking), asking)[:most_priced]
+    least, more_covered = list[Relaxed](), list[Relaxed]()
+    for n, one in enumerate(list(sets)):
+        progress(LOOKING, n / len(sets), "how far")
+        least.append(_least(one, asking))
+        restored.append(_restored(least[-1], asking))
+        if to_cover := _to_cover(one, restored[-1], asking):
+            sets.append(one)
+            more_covered.append(to_cover)
+    least += more_covered
+    restored += [_restored(relaxed, asking, is_to_cover=True) for relaxed in more_covered]
+    if gap is None:
+        return
+    cheapest_first = sorted(range(len(restored)), key=lambda n: (*_promises(restored[n]), restored[n].lp_usd, n))
+    for ended, n in enumerate(cheapest_first):
+        detail = f"{ended + 1} of {len(restored)}: {'; '.join(restored[n].changes)}"
+        progress(PRICING, ended / len(restored), detail)
+        priced = _priced(sets[n], least[n], asking, gap)
+        restored[n] = replace(priced, is_to_cover=restored[n].is_to_cover)
+
+
+def _may_tighten(things: Iterable[Relaxable], asking: RelaxedStudy) -> bool:
+    """Whether one of these things, relaxed further, may take a plan away."""
+    return asking.is_by_waiting and any(thing.kind in NOT_ALWAYS_LOOSER for thing in things)
+
+
+def _as_far_as_it_restores(thing: Relaxable, asking: RelaxedStudy) -> Relaxable:
+    """The thing; where its loosest values may tighten, without those above the last that restores a plan by itself."""
+    if _may_tighten([thing], asking):
+        asking.progress(LOOKING, None, thing.text)
+        for n in range(thing.most, 0, -1):
+            if asking.lp_usd(((thing, n),)) is not None:
+                return replace(thing, values=thing.values[:n])
+    return thing
 
 
 def _loosest(things: Iterable[Relaxable]) -> Relaxed:
     return tuple((thing, thing.most) for thing in things)
 
 
-def _none_of(things: Sequence[Relaxable]) -> tuple[OfKind, ...]:
+def _none_of(things: Sequence[Relaxable]) -> list[OfKind]:
     """Kinds of which nothing restores a plan."""
     of_kind = {kind: [thing for thing in things if thing.kind == kind] for kind in KINDS}
-    return tuple(OfKind(kind, KINDS[kind], len(those), False, 0, True) for kind, those in of_kind.items() if those)
+    return [OfKind(kind, KINDS[kind], len(those), False, 0, True) for kind, those in of_kind.items() if those]
 
 
 def _why_not(asking: RelaxedStudy, everything: Relaxed) -> str:
@@ -218,13 +278,17 @@ def _why_not(asking: RelaxedStudy, everything: Relaxed) -> str:
 
 
 def _of_kind(kind: Kind, things: list[Relaxable], asking: RelaxedStudy) -> tuple[OfKind, list[list[Relaxable]]]:
-    """What one kind can do, and its smallest sets."""
+    """What one kind can do, and its smallest sets; all of them, where no answer was missing."""
     asking.progress(LOOKING, None, KINDS[kind])
-    if asking.lp_usd(_loosest(things)) is None:
-        return OfKind(kind, KINDS[kind], len(things), False, 0, True), []
-    smallest = smallest_sets(len(things), _does(things, asking), MOST_SETS, MOST_IN_SET, MOST_TESTS)
-    sets = [[things[i] for i in sorted(one)] for one in smallest.sets]
-    return OfKind(kind, KINDS[kind], len(things), True, len(sets), smallest.complete), sets
+    not_known, does, alone = asking.not_known, _does(things, asking), list[frozenset[int]]()
+    if may_tighten := _may_tighten(things, asking):
+        alone = [one for one in (frozenset({i}) for i in range(len(things))) if does(one)]
+    smallest = SmallestSets([], True, 0)
+    if restores := asking.lp_usd(_loosest(things)) is not None:
+        smallest = smallest_sets(len(things), does, MOST_SETS, MOST_IN_SET, MOST_TESTS, alone)
+    sets = [[things[i] for i in sorted(one)] for one in [*alone, *smallest.sets]]
+    complete = smallest.complete and asking.not_known == not_known and not may_tighten
+    return OfKind(kind, KINDS[kind], len(things), restores or bool(alone), len(sets), complete), sets
 
 
 def _does(things: Sequence[Relaxable], asking: RelaxedStudy) -> Callable[[frozenset[int]], bool]:
@@ -276,7 +340,10 @@ def _least(things: list[Relaxable], asking: RelaxedStudy, most_uncovered: int | 
         def restores(n: int, thing: Relaxable = thing) -> bool:
             return does(tuple({**relaxed, thing: n}.items()))
 
-        relaxed[thing] = _first(restores, thing.most)
+        if _may_tighten([thing], asking):
+            relaxed[thing] = next((n for n in range(1, thing.most) if restores(n)), thing.most)
+        else:
+            relaxed[thing] = _first(restores, thing.most)
     for thing in things:
         n, needed = relaxed.pop(thing), thing
         for limit in thing.limits:
@@ -410,7 +477,7 @@ def _compared(restored: Iterable[Restored]) -> tuple[Restored, ...]:
         restored, key=lambda row: (row.cost_usd is None, *_promises(row), row.cost_usd or row.lp_usd, row.changes)
     )
     first = order[0] if order else None
-    if first is None or first.cost_usd is None:
+    if first is None or first.cost_usd is None or first.drops:
         return tuple(order)
     least = first.cost_usd
 

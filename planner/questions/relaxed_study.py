@@ -49,9 +49,17 @@ class RelaxedStudy:
     hints: list[str] = field(default_factory=list)
     """failures in which a linear program had no solution: the next most often has none for them, either"""
     unsure: list[str] = field(default_factory=list)
-    """what a solver could not find out: that is taken for no"""
+    """what a solver could not find out: nothing is concluded from that"""
+    not_known: int = 0
+    """questions that were answered with none as it is not known: so often, as what was asked before counts again"""
     problems: dict[Relaxed, Problem | None] = field(default_factory=dict)
     lp_usd_of: dict[frozenset[tuple[str, object]], float | None] = field(default_factory=dict)
+    unknown: set[frozenset[tuple[str, object]]] = field(default_factory=set)
+
+    @property
+    def is_by_waiting(self) -> bool:
+        """Whether utilisation is by waiting."""
+        return self.study.utilisation.basis == "waiting"
 
     def problem(self, relaxed: Relaxed) -> Problem | None:
         """The problem with things relaxed; none where it cannot be asked."""
@@ -77,10 +85,25 @@ class RelaxedStudy:
         return () if p is None else tuple((f, w, o) for f, w, o, _ in uncoverable_flows(p))
 
     def lp_usd(self, relaxed: Relaxed) -> float | None:
-        """What the linear program costs with things relaxed; none: it has no solution."""
+        """What the linear program costs with things relaxed; none: it has no solution, or that is not known.
+
+        Raises
+        ------
+        SolverError
+            when it is not known of the study as it is
+        """
         key = frozenset((change.path, repr(change.value)) for change in patch_of_values(relaxed, NAME).changes)
         if key not in self.lp_usd_of:
-            self.lp_usd_of[key] = self._lp_usd(relaxed)
+            try:
+                self.lp_usd_of[key] = self._lp_usd(relaxed)
+            except SolverError as error:
+                if not relaxed:
+                    raise
+                self.lp_usd_of[key] = None
+                self.unknown.add(key)
+                if str(error) not in self.unsure:
+                    self.unsure.append(str(error))
+        self.not_known += key in self.unknown
         return self.lp_usd_of[key]
 
     def _lp_usd(self, relaxed: Relaxed) -> float | None:
@@ -100,11 +123,9 @@ class RelaxedStudy:
             broke = search.binding if search is not None else []
             self.hints += [f for f in broke if f not in self.hints]
             return None
-        except SolverError as error:
-            if str(error) not in self.unsure:
-                self.unsure.append(str(error))
-            return None
         if self.in_whole_numbers:
-            solution, _ = solution_or_why_not(p, rough_effort(ANY_GAP), silent, self.hints)
+            solution, why_not = solution_or_why_not(p, rough_effort(ANY_GAP), silent, self.hints)
+            if why_not:
+                raise SolverError(why_not)
             return None if solution is None else usd
         return usd

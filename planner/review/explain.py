@@ -1,5 +1,7 @@
 """Why a plan is as it is: its report, a section for each question."""
 
+from collections.abc import Callable
+
 from planner.plan.in_hand import Plan
 from planner.questions.explain_candidates import explain_candidates
 from planner.questions.explain_failure import explain_failure
@@ -34,6 +36,10 @@ CONFIRMED = (
     "a step: so much more headroom, or less asked for; saves, a step less costs: by how much the LP bound, that of the "
     "plan with divisible replicas over all failures, falls and rises when it is solved again with the limit moved: "
     "each figure is confirmed so, for that step, by itself"
+)
+BY_WAITING = (
+    "by waiting, values of latency are of that bound alone: a longer round trip also brings into reach what leaves "
+    "less to wait, and holds whole queues to that; what it does to the plan only planning again says (--plan-again N)"
 )
 PLANNED_AGAIN = (
     "planned again: the plan made again, in whole numbers, with the step (--plan-again N); by the proofs of both plans "
@@ -109,16 +115,19 @@ def _answer(plan: Plan, valued: Values) -> Section:
         lines.append(f"sized by {count}: {first_of(binding, MOST_NAMED)}; the others follow from these")
     else:
         lines.append("sized by normal operation: no failure needs more than that")
-    saving = [row for row in valued.rows if row.saves_usd_per_month]
+    saving = [row for row in valued.rows if (row.saves_usd_per_month or 0.0) > 0]
     for row in saving[:MOST_SENTENCES]:
         lines.append(f"{sentence(row)}{_beside(row)}")
-    tight = [row for row in valued.rows if not row.saves_usd_per_month and row.costs_usd_per_month]
+    dearer = [row for row in valued.rows if (row.saves_usd_per_month or 0.0) < 0]
+    for row in dearer[:MOST_SENTENCES]:
+        lines.append(f"{row.what}: {row.means} {_more(-(row.saves_usd_per_month or 0.0))} a month{_beside(row)}")
+    tight = [row for row in valued.rows if not row.saves_usd_per_month and (row.costs_usd_per_month or 0.0) > 0]
     for row in tight[:MOST_SENTENCES]:
         lines.append(
             f"{row.what}: {row.means} saves nothing; as much less would cost {usd(row.costs_usd_per_month or 0.0)} USD "
             "a month"
         )
-    if not saving and not tight:
+    if not saving and not dearer and not tight:
         lines.append("nothing that was asked about saves or costs anything")
     return Section("ANSWER", tuple(lines))
 
@@ -149,6 +158,8 @@ def _values(valued: Values) -> Section:
         Column("planned again saves", planned_again, when=is_planned),
     )
     after = [CONFIRMED]
+    if valued.by_waiting and any(row.kind == "latency" for row in valued.rows):
+        after.append(BY_WAITING)
     if is_planned:
         after.append(PLANNED_AGAIN)
     if valued.not_asked:
@@ -162,15 +173,26 @@ def _values(valued: Values) -> Section:
     return Section("VALUES", (), columns, valued.rows, tuple(after), most=None)
 
 
-def _money(value: float) -> str:
+def _money(value: float, otherwise: Callable[[float], str]) -> str:
+    """An amount; below zero it is said what it does instead."""
+    if value < 0:
+        return otherwise(-value)
     return usd(value) if value else "nothing"
 
 
+def _more(value: float) -> str:
+    return f"costs {usd(value)} more"
+
+
+def _less(value: float) -> str:
+    return f"saves {usd(value)}"
+
+
 def _saves(row: Value) -> str:
-    return row.loosened if row.saves_usd_per_month is None else _money(row.saves_usd_per_month)
+    return row.loosened if row.saves_usd_per_month is None else _money(row.saves_usd_per_month, _more)
 
 
 def _costs(row: Value) -> str:
     if row.costs_usd_per_month is not None:
-        return _money(row.costs_usd_per_month)
+        return _money(row.costs_usd_per_month, _less)
     return row.tightened

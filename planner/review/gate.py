@@ -6,13 +6,14 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from planner.plan.audit import audit
+from planner.errors import Finding, InputError
+from planner.plan.audit import Audit, audit
 from planner.plan.in_hand import Plan, in_hand
 from planner.questions.diff import diff_plans
 from planner.questions.planned import silent
 from planner.review.answer import NOT_A_PLAN
 from planner.review.diff import review_diff
-from planner.review.gate_policy import read_policy
+from planner.review.gate_policy import Policy, read_policy
 from planner.review.gate_rules import PASSES, WARNS, GateRow, audit_row, gate_rows, limit_text, value_text
 from planner.review.render import render
 from planner.review.report import Column, Report, Section
@@ -52,15 +53,16 @@ def review_gate(
     Raises
     ------
     InputError
-        with every finding, when the policy cannot be read or names what the plan does not know
+        with every finding, when the policy cannot be read or names what the plan does not know; that the plan does not
+        hold what it says is then one of them
     """
     judged, before = in_hand(plan), in_hand(base) if base is not None else None
     checked = audit(judged, progress)
-    if any(violation.rule in NOT_A_PLAN for violation in checked.violations):
-        rows, name = [audit_row(checked)], policy.name
+    known, name = _known(policy, judged, before is not None, checked), policy.name
+    if _is_no_plan(checked):
+        rows = [audit_row(checked)]
         sections = [_answer(rows, (NOT_A_PLAN_TEXT,)), _rules(rows)]
     else:
-        known = read_policy(policy, judged, before is not None)
         name, day = known.file.policy, today or judged.study.today
         rows = gate_rows(judged, known, day, checked, before, progress)
         sections = [_answer(rows, (f"ages and dates are counted from {day}",)), _rules(rows)]
@@ -68,6 +70,23 @@ def review_gate(
             sections += _difference(before, judged, all_rows)
     good = all(row.passes for row in rows)
     return Report(f"gate {name}: plan of {judged.study.study}", good, tuple(sections), all_rows=all_rows)
+
+
+def _is_no_plan(checked: Audit) -> bool:
+    """Whether the plan does not hold what it says, so that no other rule can be judged."""
+    return any(violation.rule in NOT_A_PLAN for violation in checked.violations)
+
+
+def _known(policy: Path, judged: Plan, has_base: bool, checked: Audit) -> Policy:
+    """The policy; where it has findings, with that of a plan that does not hold what it says."""
+    try:
+        return read_policy(policy, judged, has_base)
+    except InputError as error:
+        if not _is_no_plan(checked):
+            raise
+        row = audit_row(checked)
+        wrong = Finding("the plan", "one that holds what it says", row.name, row.fix)
+        raise InputError([*error.findings, wrong]) from None
 
 
 def _answer(rows: Sequence[GateRow], after: tuple[str, ...]) -> Section:

@@ -39,6 +39,8 @@ CANNOT_BE_COVERED = (
     "the plan leaves them out, the goal does not hold in them"
 )
 
+MAY_TIGHTEN = "by waiting, a longer round trip or a policy dropped may also take a plan away"
+
 
 def review_relaxations(result: Relaxations, error: NoPlan | None = None, study_path: str = "STUDY") -> Report:
     """What restores a plan: ANSWER, WHAT IS SHORT, WHAT RESTORES A PLAN, BY KIND, NEXT, OUT OF SCOPE.
@@ -74,12 +76,20 @@ def _title(result: Relaxations) -> str:
 
 
 def _answer(result: Relaxations, diagnosis: str) -> Section:
-    lines: list[Line] = [first_line(diagnosis) or f"no plan of study {result.study.study} exists as it is"]
+    name = result.study.study
+    unplanned = (
+        f"no plan of study {name} exists as it is" if result.is_known else f"study {name} may have a plan as it is"
+    )
+    lines: list[Line] = [first_line(diagnosis) or unplanned]
     if not result.restores:
         lines.append("no relaxation restores one: with all that can be relaxed as far as it goes there is none, either")
         lines += [f"  {line.strip()}" for line in result.why_not.splitlines()]
     elif result.why_not:
         lines.append(f"whether there is one is not known: {first_line(result.why_not)}")
+    elif not result.restored and not result.is_proven_smallest and not result.is_stopped and result.is_known:
+        lines.append(f"no relaxation that was tried restores one; {MAY_TIGHTEN}: others may")
+    elif result.unsure and not result.restored:
+        lines.append(f"whether a relaxation restores one is not known: {first_line(result.unsure[0])}")
     planned = [row for row in result.restored if row.cost_usd is not None]
     if planned:
         least = planned[0]
@@ -129,6 +139,7 @@ def _short(diagnosis: str) -> Section | None:
 def _restored(result: Relaxations) -> Section | None:
     if not result.restored:
         return None
+    is_compared = any(row.more_usd is not None for row in result.restored)
     columns = (
         Column("change", lambda row: "; ".join(row.changes)),
         Column("kind", lambda row: " + ".join(row.kinds)),
@@ -138,7 +149,7 @@ def _restored(result: Relaxations) -> Section | None:
             lambda row: len(row.uncoverable),
             severity=lambda row: BROKEN if row.uncoverable else None,
         ),
-        Column("against the cheapest", _against),
+        Column("against the cheapest", lambda row: _against(row, is_compared)),
         Column("gap", lambda row: "" if row.gap_fraction is None else percent(row.gap_fraction, 1)),
         Column("values", _values),
     )
@@ -151,6 +162,8 @@ def _restored(result: Relaxations) -> Section | None:
         after.append("to cover: the least values that leave no more uncovered than the loosest do")
     named = [row for row in result.restored if row.uncoverable]
     after += [Judged(f"{'; '.join(row.changes)}: {_cases(row)}", AT_RISK) for row in named]
+    if not result.is_proven_smallest:
+        after.append(f"{MAY_TIGHTEN}: smaller sets, and tighter values of several at once, are not ruled out")
     return Section("WHAT RESTORES A PLAN", lines, columns, result.restored, tuple(after), most=None)
 
 
@@ -162,9 +175,9 @@ def _cost(row: Restored) -> str:
     return f"from {usd(row.lp_usd)}" if row.cost_usd is None else usd(row.cost_usd)
 
 
-def _against(row: Restored) -> str:
+def _against(row: Restored, is_compared: bool) -> str:
     if row.more_usd is None or row.more_fraction is None:
-        return "" if row.cost_usd is None else "not compared: leaves other cases out"
+        return "not compared: leaves other cases out" if is_compared and row.cost_usd is not None else ""
     return f"{signed(row.more_usd)} ({row.more_fraction:+.1%})" if row.more_usd else "the cheapest"
 
 
@@ -189,9 +202,9 @@ def _kinds(result: Relaxations) -> Section | None:
 
 def _does(row: OfKind) -> str:
     if not row.restores:
-        return "does not restore a plan"
+        return "does not restore a plan" if row.complete else "not known"
     many = f"{row.sets} smallest set{'s' if row.sets != 1 else ''}"
-    return many if row.complete else f"{many}, more not looked for"
+    return many if row.complete else f"{many}, there may be more"
 
 
 def _next(result: Relaxations, study_path: str) -> Section | None:

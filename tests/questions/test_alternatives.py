@@ -9,7 +9,7 @@ from two_sites import call, two_sites
 import planner
 from planner.errors import InputError, NoPlan
 from planner.plan.audit import audit
-from planner.plan.file import plan_text
+from planner.plan.file import plan_text, sealed
 from planner.plan.in_hand import Plan
 from planner.plan.plan import make_plan
 from planner.problem.build import build
@@ -18,7 +18,7 @@ from planner.questions.alternatives import _alternative as alternative_of
 from planner.questions.alternatives import aims_of, alternatives
 from planner.review.alternatives import review_alternatives
 from planner.review.render import render
-from planner.solve.search import Effort
+from planner.solve.search import Effort, is_proven
 from planner.solve.solve import solve
 from planner.study.records.policies import Policies, Quota
 from planner.study.records.study import Tier
@@ -66,6 +66,20 @@ def test_goals_hold_in_every_alternative():
     plan = plan_of(two_sites())
     for one in alternatives(plan, aims_of(plan), 0.2):
         assert one.is_same and one.value == one.before and one.at_least == pytest.approx(one.value, rel=0.06)
+
+
+def test_an_alternative_to_a_plan_that_is_not_proven_is_not_either():
+    """4 USD, 1 % asked; the other 6 USD, asked 1 - 3.96 / 6: of a bound of 4 that is proven, of 2 or 3.9 missed."""
+    proven = plan_of(two_sites(tiers=NO_GOAL)).file
+    proof = proven.proof.model_copy(update={"gap_asked_fraction": 0.01})
+    far = {"status": "stopped", "bound_usd": 2.0, "lp_bound_usd": 2.0, "gap_fraction": 0.5}
+    near = {"status": "gap", "bound_usd": 3.9, "lp_bound_usd": 3.9, "gap_fraction": 0.025}
+    for more, status, gap in (({}, "proven", 1 / 3), (far, "stopped", 2 / 3), (near, "gap", 0.35)):
+        base = Plan(sealed(proven.model_copy(update={"proof": proof.model_copy(update=more)})))
+        one = of(base, "least of a", 0.5).plan.proof
+        assert (one.status, one.gap_fraction) == (status, pytest.approx(gap))
+        assert one.gap_asked_fraction == pytest.approx(1 - 3.96 / 6)
+        assert is_proven(one.gap_fraction, one.gap_asked_fraction) == (status == "proven")
 
 
 def test_least_bound_by_a_term():

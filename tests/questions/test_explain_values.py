@@ -20,10 +20,13 @@ from planner.questions import explain_prices, explain_values
 from planner.questions.explain_bound import solved_bound
 from planner.questions.explain_prices import BESIDE_FRACTION, entry_prices
 from planner.questions.explain_steps import steps_of
-from planner.questions.explain_values import value_of, values
+from planner.questions.explain_values import Values, value_of, values
+from planner.review.explain import values_sections
+from planner.review.render import render
+from planner.review.report import Report
 from planner.solve.interchangeable import reduced
 from planner.solve.search import Effort
-from planner.study.records.study import Goal, Policies, Quota, Study, Tier
+from planner.study.records.study import Goal, Origin, Policies, Quota, Study, Tier, Utilisation
 
 SEEDS = range(int(os.environ.get("EXPLAIN_SEEDS", "20")))
 """Random studies: more where a person asks for them."""
@@ -92,6 +95,29 @@ def test_ten_milliseconds_by_hand():
     assert row.lp_saves_usd == pytest.approx(2.0) and row.lp_costs_usd == 0.0
     row = by_what(planned(far_and_near(35.0)))["round trip of tier t"]
     assert row.lp_saves_usd == 0.0 and row.lp_costs_usd == pytest.approx(2.0)
+
+
+def test_by_waiting_ten_milliseconds_longer_may_cost_more():
+    """Two regions that serve themselves within 25 ms: with 35 both reach both, which leaves less to wait."""
+    where = {"near": 0.0, "mid": 20.0}
+    origins = tuple(Origin(name=name, latitude=50.0, longitude=east) for name, east in where.items())
+    study = two_sites(
+        sites=(site("a/x", (50.0, 0.0)), site("b/y", (50.0, 20.0))),
+        bought=[offer("a/x/m", 2), offer("b/y/m", 2)],
+        origins=origins,
+        tiers=(Tier(name="t", round_trip_ms=25.0, first_token_ms=131.0),),
+        demand=dict.fromkeys((("w", name) for name in where), 11.75),
+        utilisation=Utilisation(basis="waiting"),
+    )
+    plan = planned(study)
+    search = solved_bound(plan.problem)
+    (step,) = (one for one in steps_of(plan, search) if one.what == "round trip of tier t")
+    row = value_of(plan, search, step)
+    longer = solved_bound(build(step.moved(step.size))).bound
+    assert longer > search.bound * 1.01 and row.lp_saves_usd == pytest.approx(search.bound - longer)
+    valued = Values(search.bound, 1.0, (row,), (), by_waiting=True)
+    text = render(Report("why", True, values_sections(plan, valued)), "text")
+    assert f"costs {longer - search.bound:.2f} more" in text and "only planning again says" in " ".join(text.split())
 
 
 def test_what_cannot_be_covered_is_not_due_and_said():

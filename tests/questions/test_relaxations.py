@@ -4,18 +4,23 @@ import itertools
 import json
 import random
 import subprocess
+from dataclasses import replace
 
 import pytest
 from helpers import write_study
 from oracle import cheapest
 from studies import machine_type, model, offer, profile, random_study, site, workload
+from studies import study as study_of
 from two_sites import call, two_sites
 
 import planner
+from planner.errors import SolverError
 from planner.problem.build import build
+from planner.questions import relaxations as asked
+from planner.questions import relaxed_study
 from planner.questions.patched import patched
 from planner.questions.patches import json_text, patch_of_text
-from planner.questions.planned import solution_or_why_not
+from planner.questions.planned import silent, solution_or_why_not
 from planner.questions.relaxable import patch_of_values, relaxables, with_limits
 from planner.questions.relaxations import relaxations
 from planner.questions.smallest_sets import smallest_sets
@@ -27,8 +32,9 @@ from planner.review.variants import review_variants
 from planner.solve.search import Effort
 from planner.solve.solve import solve
 from planner.study.places import Reading
+from planner.study.records.inventory import Pool
 from planner.study.records.policies import Policies, Quota
-from planner.study.records.study import Component, Dependency, Goal, Needs, Origin, Tier
+from planner.study.records.study import Component, Dependency, Goal, Needs, Origin, Tier, Utilisation
 
 ONE_EACH = [offer("a/x/m", 2, most_units=1.0), offer("b/y/m", 3, most_units=1.0)]
 
@@ -256,6 +262,13 @@ def test_to_ask_for_nothing_is_the_last_resort():
     assert last.drops and last.cost_usd == 0.0 and "(dropped)" in last.changes[0]
 
 
+def test_what_serves_nothing_of_a_goal_is_no_measure_for_others():
+    """Without any offer that may be bought a plan serves nothing, for nothing: no cheapest to compare others with."""
+    study = two_sites(policies=Policies(offers=("spot",)))
+    (row,) = relaxations(study, kinds=("goal",)).restored
+    assert row.drops and row.cost_usd == 0.0 and (row.more_usd, row.more_fraction) == (None, None)
+
+
 @pytest.mark.parametrize("seed", [55, 147, 183])
 def test_brute_force_says_the_same(seed):
     """Every set has a plan, at its cost to within the gap, and no part of one has any."""
@@ -288,6 +301,119 @@ def test_an_interruption_keeps_what_is_done(monkeypatch):
     assert second.cost_usd is None and second.lp_usd == pytest.approx(10.0)
     text = render(review_relaxations(result), "text")
     assert "INTERRUPTED" in text and "from 10.00" in text
+
+
+def test_an_interruption_keeps_what_was_not_in_whole_numbers_and_not_known(monkeypatch):
+    """The first plan has no whole numbers, as far as it goes; then it ends: the row is left out and counted."""
+    calls = []
+
+    def none_then_ended(things, least, asking, gap):
+        calls.append(things)
+        if len(calls) > 1:
+            raise KeyboardInterrupt
+        asking.unsure.append("a solver that failed")
+        return replace(asked._restored(least, asking), why_not=asked.NO_WHOLE_NUMBERS)
+
+    monkeypatch.setattr(asked, "_priced", none_then_ended)
+    result = relaxations(two_sites(bought=ONE_EACH))
+    assert [" + ".join(row.kinds) for row in result.restored] == ["capacity"]
+    assert (result.is_stopped, result.not_in_whole_numbers) == (True, 1)
+    assert result.unsure == ("a solver that failed",)
+
+
+def test_an_interruption_at_the_first_says_that_nothing_is_known(monkeypatch):
+    def ended(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(relaxed_study, "relax", ended)
+    result = relaxations(two_sites())
+    assert result.is_stopped and not result.is_known and not result.has_plan
+    text = render(review_relaxations(result), "text")
+    assert "may have a plan as it is" in text and "INTERRUPTED" in text
+    monkeypatch.undo()
+    monkeypatch.setattr(asked, "diagnose", ended)
+    result = relaxations(two_sites(bought=ONE_EACH), kinds=("budget",))
+    assert result.is_stopped and result.is_known and not result.restores
+
+
+# ------------------------------------------------------------------ what a solver does not know is not a no
+def failing_solver(monkeypatch, fails):
+    """The linear program fails in problems of which that is said; others are solved."""
+
+    def relax(search, **more):
+        if fails(search.p):
+            raise SolverError("HiGHS: unknown")
+        return solved(search, **more)
+
+    solved = relaxed_study.relax
+    monkeypatch.setattr(relaxed_study, "relax", relax)
+
+
+def test_a_solver_that_fails_of_the_study_itself_is_an_error(monkeypatch):
+    """The study has a plan at 10 USD: nothing may say that it has none."""
+    failing_solver(monkeypatch, lambda p: True)
+    with pytest.raises(SolverError):
+        relaxations(two_sites())
+
+
+def test_a_solver_that_fails_later_is_not_a_no(monkeypatch):
+    """One machine a site; the solver fails wherever more can be bought: of these nothing is known, of goals all is."""
+    failing_solver(monkeypatch, lambda p: max(p.most_units.values()) > 1)
+    result = relaxations(two_sites(bought=ONE_EACH))
+    assert result.restores and result.unsure == ("HiGHS: unknown",)
+    assert [" + ".join(row.kinds) for row in result.restored] == ["goal"]
+    of_kind = {row.kind: row for row in result.of_kinds}
+    assert (of_kind["capacity"].restores, of_kind["capacity"].complete) == (False, False)
+    assert of_kind["goal"].restores and of_kind["goal"].complete
+    alone = relaxations(two_sites(bought=ONE_EACH), kinds=("capacity",))
+    assert alone.restores and not alone.restored
+    text = render(review_relaxations(alone), "text")
+    assert "whether a relaxation restores one is not known" in text and "no relaxation restores one" not in text
+
+
+def test_plan_says_what_is_short_where_the_solver_then_fails(tmp_path, monkeypatch):
+    failing_solver(monkeypatch, lambda p: True)
+    planned = call(
+        "plan", write_study(tmp_path / "study", policies={"budget_usd": 1000}), "--quiet", "--format", "json"
+    )
+    data = json.loads(planned.stdout)
+    assert planned.exit_code == 1 and "budget" in data["message"] and "HiGHS: unknown" in str(data)
+
+
+# ------------------------------------------------------------------ by waiting, looser is not always looser
+def three_origins(each, most_units):
+    """By waiting: `mid` reaches no site within 20 ms, one with 31; the longest round trip lets everybody reach both,
+    and what that leaves to wait holds every queue."""
+    return study_of(
+        sites=(site("a/x", (50.0, 0.0)), site("b/y", (40.0, -75.0))),
+        machine_types=(machine_type("m"),),
+        pools=(Pool(site="a/x", machine_type="m"), Pool(site="b/y", machine_type="m")),
+        bought=[offer("a/x/m", 2, most_units=most_units), offer("b/y/m", 2, most_units=most_units)],
+        models=(model("m", [profile("m", "cuda", 5)]),),
+        origins=(
+            Origin(name="near", latitude=50.0, longitude=0.0),
+            Origin(name="mid", latitude=50.0, longitude=20.0),
+            Origin(name="far", latitude=40.0, longitude=-75.0),
+        ),
+        tiers=(Tier(name="t", round_trip_ms=20.0, first_token_ms=199.0),),
+        workloads=(workload("w"),),
+        demand={("w", "near"): each, ("w", "mid"): each / 5, ("w", "far"): each},
+        utilisation=Utilisation(basis="waiting"),
+    )
+
+
+def test_by_waiting_a_value_between_may_restore_what_the_loosest_does_not():
+    study = three_origins(24.25, 10.0)
+    (thing,) = (one for one in relaxables(study, build(study)) if one.text.startswith("round trip"))
+    asking = relaxed_study.RelaxedStudy(study, "base", silent)
+    assert asking.lp_usd(((thing, 1),)) is not None and asking.lp_usd(((thing, thing.most),)) is None
+    result = relaxations(study, kinds=("latency",), is_priced=False)
+    (row,) = result.restored
+    assert row.sets == ("tiers[t].round_trip_ms=31",)
+    (of_kind,) = result.of_kinds
+    assert of_kind.restores and not of_kind.complete and not result.is_proven_smallest
+    text = render(review_relaxations(result), "text")
+    assert "are not ruled out" in text and "there may be more" in text
 
 
 # ------------------------------------------------------------------ the command line

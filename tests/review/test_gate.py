@@ -162,6 +162,14 @@ def test_a_plan_that_does_not_hold_is_judged_by_nothing_else(plan, policy):
     assert not report.good and rows_of(report)["audit: rules that the plan breaks"].verdict == FAILS
 
 
+def test_a_policy_that_cannot_be_read_is_said_of_a_plan_that_does_not_hold_too(plan, policy):
+    edited = plan.file.model_copy(update={"purchases": plan.file.purchases[1:]})
+    with pytest.raises(InputError) as caught:
+        review_gate(Plan(edited), policy("headrom: {least_growth_fraction: 0.1}"))
+    assert ["headrom" in finding.where for finding in caught.value.findings] == [True, False]
+    assert caught.value.findings[-1].expected == "one that holds what it says"
+
+
 def test_a_plan_that_is_not_proven_fails_unless_that_is_allowed(plan, policy):
     proof = plan.file.proof.model_copy(update={"gap_fraction": 0.4, "bound_usd": 6.0, "gap_asked_fraction": 0.01})
     unproven = Plan(sealed(plan.file.model_copy(update={"proof": proof})))
