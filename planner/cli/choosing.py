@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.console import KEEPS_PLANS, answered, check_out, deliver, emit, is_edited, plan_in, progress, tell
+from planner.cli.console import KEEPS_PLANS, answered, check_out, deliver, emit, plan_in, progress, refuse_edited
 from planner.cli.options import AsFormat, Format, PlanPath, Quiet, fraction_of
 from planner.study.files import PLAN
 
@@ -26,12 +26,11 @@ def alternatives(
     Each is a plan of the same study, within --within of the cost of this one: least of each provider, least bound by a
     term, least owned, fewest changes from what is held today, fewest pools. All survive the same failures and pass the
     audit; the table says what each gives up. Ctrl-C or SIGTERM keeps what is done. Exit 1 when one could not be looked
-    for.
+    for, or not to its end.
 
     Examples: `planner alternatives plan.json` · `planner alternatives plan.json --within 10% --out others`
     """
     with answered(format):
-        from planner.errors import refusal
         from planner.plan.file import plan_text
         from planner.questions.alternatives import aims_of, files_of
         from planner.questions.alternatives import alternatives as look_for
@@ -39,9 +38,7 @@ def alternatives(
 
         within_fraction = fraction_of(within, "--within")
         made = plan_in(plan)
-        if is_edited(made):
-            fix = "plan the study again, and ask about that plan"
-            raise refusal(str(plan), "a plan as it was sealed", "one that was changed since", fix)
+        refuse_edited(made, plan)
         aims = aims_of(made, provider or ())
         if out is not None:
             _make_folder(out)
@@ -55,10 +52,8 @@ def alternatives(
             if one.plan is not None and not one.is_same and one.aim in files:
                 emit(plan_text(one.plan), files[one.aim])
                 written[one.aim] = str(files[one.aim])
-        report = review_alternatives(made, results, within_fraction, written)
+        report = review_alternatives(made, results, within_fraction, written, aims[len(results) :])
         deliver(report, format, None)
-        if len(results) < len(aims):
-            tell(f"interrupted: {len(aims) - len(results)} alternatives were not looked for")
         raise SystemExit(0 if report.good else 1)
 
 

@@ -248,6 +248,19 @@ def is_edited(plan: Plan) -> bool:
     return plan.file.digest_sha256 != digest(plan.file.model_dump(mode="json", by_alias=True))
 
 
+def refuse_edited(plan: Plan, path: Path) -> None:
+    """Refuse to say why of a plan that was changed after it was sealed: what it says was never planned.
+
+    Raises
+    ------
+    InputError
+        for one that was
+    """
+    if is_edited(plan):
+        fix = "plan the study again, and ask about that plan"
+        raise refusal(str(path), "a plan as it was sealed", "one that was changed since", fix)
+
+
 def tell_if_edited(plan: Plan) -> bool:
     """Whether a plan was changed after it was sealed; told on stderr."""
     edited = is_edited(plan)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.console import KEEPS_PLANS, answered, check_out, deliver, plan_in, progress, tell_if_edited
+from planner.cli.console import KEEPS_PLANS, answered, check_out, deliver, plan_in, progress, refuse_edited
 from planner.cli.options import AllRows, AsFormat, Format, Gap, Out, PlanPath, Quiet, fraction_of
 from planner.study.files import REPORT
 
@@ -41,7 +41,8 @@ def explain(
     --workload and --origin, or --failure, instead: these; --failure beside --workload shows its candidates then. --all
     asks about every limit, in both directions. Ctrl-C keeps what is done.
 
-    Exit 1 when a failure that is asked about falls short of what is due.
+    Exit 1 when a failure that is asked about falls short of what is due, or it was interrupted; 2 for a plan that was
+    changed since it was sealed.
 
     Examples: `planner explain plan.json` · `planner explain plan.json --pool aws/us-east-1/p5.48xlarge`
     · `planner explain plan.json --workload chat --origin tokyo --failure provider:google`
@@ -53,9 +54,9 @@ def explain(
 
         effort = Effort(gap_fraction=fraction_of(gap, "--gap"))
         made = plan_in(plan)
+        refuse_edited(made, plan)
         asked = asked_of(made, pool, workload, origin, failure, hour)
         check_out(out, kind=REPORT)
-        tell_if_edited(made)
         with progress(quiet, KEEPS_PLANS) as advance:
             report = review_explained(made, asked, all, plan_again, effort, advance)
         deliver(report, format, out)

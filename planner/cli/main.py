@@ -220,7 +220,7 @@ def plan(
         except NoPlan as error:
             if not relaxing or isinstance(error, Stopped):
                 raise
-            raise SystemExit(without_plan(asked, demand.value, error, format, out is not None, quiet)) from None
+            raise SystemExit(without_plan(asked, study, demand.value, error, format, out is not None, quiet)) from None
         if out is not None or format is None:
             with stage(WRITING):
                 emit(made.text, out)

@@ -1,5 +1,6 @@
 """`planner relax`: what restores a plan where a study has none; `planner plan` says the same."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -43,7 +44,7 @@ def relax(
     with answered(format):
         asked, gap_fraction, kinds = study_in(study), fraction_of(gap, "--gap"), kinds_of(kind)
         check_out(out, kind=REPORT)
-        report = _relaxed(asked, demand.value, kinds, most, gap_fraction, quiet)
+        report = _relaxed(asked, study, demand.value, kinds, most, gap_fraction, quiet)
         deliver(report, format, out)
         raise SystemExit(0 if report.good else 1)
 
@@ -70,12 +71,13 @@ def kinds_of(names: list[str] | None) -> "tuple[Kind, ...]":
 
 
 def without_plan(
-    study: "Study", case: "Case", error: "NoPlan", format: Format | None, beside_plan: bool, quiet: bool
+    study: "Study", path: Path, case: "Case", error: "NoPlan", format: Format | None, beside_plan: bool, quiet: bool
 ) -> int:
     """Where `planner plan` has none: what is short on stderr at once, then what restores one; the exit code.
 
     Parameters
     ----------
+    path : of the study
     format : of the review that was asked for; none: text, where the plan itself was to go elsewhere
     beside_plan : whether the plan was to go to a file: else standard output waits for nothing but the plan
     """
@@ -88,9 +90,9 @@ def without_plan(
     if format != Format.json:
         tell(str(error))
     try:
-        report = _relaxed(study, case, tuple(KINDS), MOST_PRICED, ROUGH_GAP, quiet, error)
+        report = _relaxed(study, path, case, tuple(KINDS), MOST_PRICED, ROUGH_GAP, quiet, error)
     except SolverError as failed:  # what is short is known all the same
-        report = review_relaxations(Relaxations(study, False, unsure=(str(failed),)), error)
+        report = review_relaxations(Relaxations(study, False, unsure=(str(failed),)), error, str(path))
     if format is None and not beside_plan:
         tell(render(report).rstrip())
     else:
@@ -100,6 +102,7 @@ def without_plan(
 
 def _relaxed(
     study: "Study",
+    path: Path,
     case: "Case",
     kinds: "tuple[Kind, ...]",
     most: int,
@@ -113,4 +116,4 @@ def _relaxed(
 
     with progress(quiet, KEEPS_PLANS) as advance:
         result = relaxations(study, case, advance, kinds, most, gap_fraction)
-    return review_relaxations(result, error)
+    return review_relaxations(result, error, str(path))

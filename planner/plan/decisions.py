@@ -1,7 +1,7 @@
 """Decisions as the records of a plan, and back: what is bought, the states, what cannot be covered."""
 
 import math
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -376,36 +376,39 @@ def without_element(p: Problem, x: Decisions, name: str) -> dict[Key, float]:
     return {key: value for key, value in getattr(x, name).items() if key[:-1] not in known}
 
 
+def uncoverable_flows(p: Problem) -> Iterator[tuple[str, str, str, float]]:
+    """Failure, workload, origin, and the share that any capacity can serve then, wherever more is promised."""
+    for f in p.failures:
+        promised_to = {tier for tier, fraction, _ in p.promised[f] if fraction > 0}
+        if f == NORMAL or not promised_to:
+            continue
+        for (w, o), fraction in p.coverable[f].items():
+            wanted = max((x for tier, x, _ in p.promised[f] if tier == p.tier_of[w]), default=0.0)
+            if wanted > fraction:
+                yield f, w, o, fraction
+
+
 def uncoverable(study: Study, p: Problem) -> list[Uncoverable]:
     """What no capacity helps, with the missing ingredient; found before anything is solved."""
     rows = []
     graph = dependency_graph(study)
     models = {w.name: w.model for w in study.workloads}
-    for f, failure in p.failures.items():
-        promised_to = {tier for tier, fraction, _ in p.promised[f] if fraction > 0}
-        if f == NORMAL or not promised_to:
-            continue
-        value = None
-        for (w, o), fraction in p.coverable[f].items():
-            wanted = max((x for tier, x, _ in p.promised[f] if tier == p.tier_of[w]), default=0.0)
-            if wanted <= fraction:
-                continue
-            value = availability(graph, failure.lost) if value is None else value
-            entries = [d for d in (f"workload:{w}", f"origin:{o}") if value[d] < 1]
-            if entries:
-                parts = {
-                    d: [*graph.nodes[d]["needs"], *(need for need, _ in graph.nodes[d]["logins"])] for d in entries
-                }
-                needs = sorted({leaf for d in entries for part in parts[d] for leaf in leaves(part) if value[leaf] < 1})
-                missing = f"a second way for {' and '.join(entries)} beside {', '.join(needs) or 'itself'}"
-            else:
-                n = len(p.edges_in_failure[w, o])
-                missing = (
-                    f"a placement of {models[w]} that outlives {f}: all {n} that meet the limits are lost"
-                    if n
-                    else f"a placement of {models[w]} that meets the limits at all"
-                )
-            rows.append(
-                Uncoverable(failure=f, workload=w, origin=o, coverable_fraction=fraction, missing=missing[:200])
+    value_in: dict[str, dict[str, float]] = {}
+    for f, w, o, fraction in uncoverable_flows(p):
+        if f not in value_in:
+            value_in[f] = availability(graph, p.failures[f].lost)
+        value = value_in[f]
+        entries = [d for d in (f"workload:{w}", f"origin:{o}") if value[d] < 1]
+        if entries:
+            parts = {d: [*graph.nodes[d]["needs"], *(need for need, _ in graph.nodes[d]["logins"])] for d in entries}
+            needs = sorted({leaf for d in entries for part in parts[d] for leaf in leaves(part) if value[leaf] < 1})
+            missing = f"a second way for {' and '.join(entries)} beside {', '.join(needs) or 'itself'}"
+        else:
+            n = len(p.edges_in_failure[w, o])
+            missing = (
+                f"a placement of {models[w]} that outlives {f}: all {n} that meet the limits are lost"
+                if n
+                else f"a placement of {models[w]} that meets the limits at all"
             )
+        rows.append(Uncoverable(failure=f, workload=w, origin=o, coverable_fraction=fraction, missing=missing[:200]))
     return rows

@@ -74,6 +74,8 @@ class Alternative:
     plan: PlanFile | None
     why_not: str = ""
     is_same: bool = False
+    is_stopped: bool = False
+    """whether a person ended its search: less may be had, and `at_least` is what was proven until then"""
 
     @property
     def gap(self) -> float:
@@ -153,7 +155,8 @@ def alternatives(
         if interrupted():
             break
         try:
-            results.append(_alternative(plan, aim, within_fraction))
+            one = _alternative(plan, aim, within_fraction)
+            results.append(replace(one, is_stopped=interrupted()))
         except KeyboardInterrupt:
             break
     return tuple(results)

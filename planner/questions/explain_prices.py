@@ -36,6 +36,7 @@ USED_HOURS = 1e-6
 """Machine-hours below which an offer is not bought, as a share of the horizon."""
 BY_HOURS = "the bound of many hours is solved hour by hour"
 Use = Literal["bought", "would enter", "at no price", "at any price", "not worked out"]
+INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def entry_prices(plan: Plan, offers: list[str], progress: Progress = silent) -> 
             progress("solving the bound at other prices", n / len(offers), b)
             entries.append(_entry_price(plan, search, b))
     except KeyboardInterrupt:
-        entries += [_not_worked_out(plan.problem, b, "interrupted") for b in offers[len(entries) :]]
+        entries += [_not_worked_out(plan.problem, b, INTERRUPTED) for b in offers[len(entries) :]]
     return entries
 
 

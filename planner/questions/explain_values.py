@@ -75,12 +75,14 @@ class Values:
     ----------
     bound_usd : the LP bound of the plan's own study [USD over the horizon]
     not_asked : steps that were left out, as only so many are asked about, or a person ended it
+    is_stopped : whether a person ended it
     """
 
     bound_usd: float
     months: float
     rows: tuple[Value, ...]
     not_asked: tuple[str, ...]
+    is_stopped: bool = False
 
 
 def values(
@@ -108,15 +110,16 @@ def values(
     steps = steps_of(plan, search)
     asked = steps if most is None else steps[:most]
     rows, not_asked = list[tuple[Value, Step]](), [step.what for step in steps[len(asked) :]]
+    is_stopped = False
     for n, step in enumerate(asked):
         if interrupted():
-            not_asked = [each.what for each in steps[n:]]
+            not_asked, is_stopped = [each.what for each in steps[n:]], True
             break
         progress("solving the bound again", n / len(asked), step.what)
         try:
             rows.append((value_of(plan, search, step, both=most is None), step))
         except KeyboardInterrupt:
-            not_asked = [each.what for each in steps[n:]]
+            not_asked, is_stopped = [each.what for each in steps[n:]], True
             break
     rows.sort(key=lambda row: (-(row[0].lp_saves_usd or 0.0), -(row[0].lp_costs_usd or 0.0), row[0].what))
     valued = [value for value, _ in rows]
@@ -124,8 +127,10 @@ def values(
     for n, at in enumerate(by_need[:plan_again]):
         step = rows[at][1]
         progress("planning again", n / plan_again, step.what)
-        valued[at] = _planned_again(plan, valued[at], step, effort)
-    return Values(search.bound, plan.study.horizon.months, tuple(valued), tuple(not_asked))
+        if not interrupted():
+            valued[at] = _planned_again(plan, valued[at], step, effort)
+    is_stopped = is_stopped or interrupted() or any(value.not_replanned == INTERRUPTED for value in valued)
+    return Values(search.bound, plan.study.horizon.months, tuple(valued), tuple(not_asked), is_stopped)
 
 
 def value_of(plan: Plan, search: Search, step: Step, both: bool = True) -> Value:

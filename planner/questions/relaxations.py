@@ -18,7 +18,7 @@ from planner.problem.problem import Problem
 from planner.questions.patched import patched
 from planner.questions.planned import silent, solution_or_why_not
 from planner.questions.relaxable import KINDS, Kind, Relaxable, patch_of_values, relaxables, written
-from planner.questions.relaxed_study import NAME, Relaxed, RelaxedStudy, rough_effort
+from planner.questions.relaxed_study import NAME, Relaxed, RelaxedStudy, Uncovered, rough_effort
 from planner.questions.smallest_sets import MOST_IN_SET, SmallestSets, smallest_sets
 from planner.solve.search import Effort, Progress
 from planner.study.records.study import Study
@@ -49,9 +49,12 @@ class Restored:
     sets : the same, as `--set` takes it
     lp_usd : no plan with these changes costs less [USD over the horizon]
     cost_usd, gap_fraction : of the plan; none: none is known, see `why_not`
-    more_usd, more_fraction : beyond the cheapest plan of all sets that drop nothing, where there is one
+    more_usd, more_fraction : beyond the first plan, the cheapest of those that leave fewest cases uncovered and drop
+        nothing; none where this one leaves others
     is_least : whether the linear program has no plan with a value that is tighter, the others as they are; else they
         were raised until whole numbers had one
+    uncoverable : what no capacity can serve with these changes, so that the plan does not, though a goal asks for it
+    is_to_cover : whether the values are the least that leave no more uncovered than the loosest do
     """
 
     kinds: tuple[Kind, ...]
@@ -66,6 +69,8 @@ class Restored:
     drops: bool = False
     """whether something is not asked for at all then: a share of nothing"""
     why_not: str = ""
+    uncoverable: Uncovered = ()
+    is_to_cover: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ class Relaxations:
     Parameters
     ----------
     has_plan : whether the study has one as it is: nothing was relaxed
-    restored : cheapest first
+    restored : those first that leave fewest cases uncovered, of these the cheapest
     of_kinds : of each kind that the study has something of
     restores : whether all changes together do
     why_not : where they do not, what stands in the way then
@@ -114,6 +119,8 @@ class Relaxations:
     in_whole_numbers: bool = False
     not_in_whole_numbers: int = 0
     """sets with which the linear program has a solution, but whole numbers have none, as far as their changes go"""
+    uncoverable: int = 0
+    """cases that no capacity can serve, of a study that has a plan"""
     unsure: tuple[str, ...] = ()
     """what the solver could not find out: more may restore a plan"""
     is_known: bool = True
@@ -168,6 +175,7 @@ def relaxations(
         is_stopped,
         asking.in_whole_numbers,
         not_in_whole_numbers=len(answered.restored) - len(kept),
+        uncoverable=answered.uncoverable,
         unsure=tuple(asking.unsure),
         is_known=answered.is_known,
         is_proven_smallest=not _may_tighten(things, asking),
@@ -182,6 +190,7 @@ class _Answered:
     is_known: bool = False
     restores: bool = True
     why_not: str = ""
+    uncoverable: int = 0
     of_kinds: list[OfKind] = field(default_factory=list)
     restored: list[Restored] = field(default_factory=list)
 
@@ -191,6 +200,7 @@ def _has_none(p: Problem, asking: RelaxedStudy, answered: _Answered, gap: float)
     if not workloads_without_edge(p) and asking.lp_usd(()) is not None:
         solution, answered.why_not = solution_or_why_not(p, Effort(gap_fraction=gap), asking.progress)
         answered.has_plan, answered.is_known = solution is not None, not answered.why_not
+        answered.uncoverable = len(asking.uncovered(())) if answered.has_plan else 0
         asking.in_whole_numbers, asking.lp_usd_of = answered.is_known and not answered.has_plan, {}
         return asking.in_whole_numbers
     answered.is_known = True
@@ -214,18 +224,24 @@ def _restore(
         answered.of_kinds.append(of_kind)
         sets += _cheapest(those, asking)[:most_priced]
     sets += _cheapest(_mixed(things, sets, asking), asking)[:most_priced]
-    least = list[Relaxed]()
-    for n, one in enumerate(sets):
+    least, more_covered = list[Relaxed](), list[Relaxed]()
+    for n, one in enumerate(list(sets)):
         progress(LOOKING, n / len(sets), "how far")
         least.append(_least(one, asking))
         restored.append(_restored(least[-1], asking))
+        if to_cover := _to_cover(one, restored[-1], asking):
+            sets.append(one)
+            more_covered.append(to_cover)
+    least += more_covered
+    restored += [_restored(relaxed, asking, is_to_cover=True) for relaxed in more_covered]
     if gap is None:
         return
-    cheapest_first = sorted(range(len(restored)), key=lambda n: (restored[n].drops, restored[n].lp_usd, n))
+    cheapest_first = sorted(range(len(restored)), key=lambda n: (*_promises(restored[n]), restored[n].lp_usd, n))
     for ended, n in enumerate(cheapest_first):
         detail = f"{ended + 1} of {len(restored)}: {'; '.join(restored[n].changes)}"
         progress(PRICING, ended / len(restored), detail)
-        restored[n] = _priced(sets[n], least[n], asking, gap)
+        priced = _priced(sets[n], least[n], asking, gap)
+        restored[n] = replace(priced, is_to_cover=restored[n].is_to_cover)
 
 
 def _may_tighten(things: Iterable[Relaxable], asking: RelaxedStudy) -> bool:
@@ -303,16 +319,26 @@ def _cheapest(sets: list[list[Relaxable]], asking: RelaxedStudy) -> list[list[Re
 
 
 # ------------------------------------------------------------------ how far, and for how much
-def _least(things: list[Relaxable], asking: RelaxedStudy) -> Relaxed:
+def _least(things: list[Relaxable], asking: RelaxedStudy, most_uncovered: int | None = None) -> Relaxed:
     """The least values that still restore a plan: of the first with the others as far as they go, and so on.
 
     Of limits that go up together those stay as they are that need not.
+
+    Parameters
+    ----------
+    most_uncovered : cases that no capacity can serve; none: however many
     """
     relaxed = dict(_loosest(things))
+
+    def does(values: Relaxed) -> bool:
+        if most_uncovered is not None and len(asking.uncovered(values)) > most_uncovered:
+            return False
+        return asking.lp_usd(values) is not None
+
     for thing in things:
 
         def restores(n: int, thing: Relaxable = thing) -> bool:
-            return asking.lp_usd(tuple({**relaxed, thing: n}.items())) is not None
+            return does(tuple({**relaxed, thing: n}.items()))
 
         if _may_tighten([thing], asking):
             relaxed[thing] = next((n for n in range(1, thing.most) if restores(n)), thing.most)
@@ -322,10 +348,20 @@ def _least(things: list[Relaxable], asking: RelaxedStudy) -> Relaxed:
         n, needed = relaxed.pop(thing), thing
         for limit in thing.limits:
             fewer = replace(needed, limits=tuple(one for one in needed.limits if one != limit))
-            if fewer.limits and asking.lp_usd(tuple({**relaxed, fewer: n}.items())) is not None:
+            if fewer.limits and does(tuple({**relaxed, fewer: n}.items())):
                 needed = fewer
         relaxed[needed] = n
     return tuple(relaxed.items())
+
+
+def _to_cover(things: list[Relaxable], least: Restored, asking: RelaxedStudy) -> Relaxed | None:
+    """The least values that leave no more uncovered than the loosest; none: the least that restore a plan do, or what
+    covers more asks for nothing."""
+    most_uncovered = len(asking.uncovered(_loosest(things)))
+    if most_uncovered >= len(least.uncoverable):
+        return None
+    relaxed = _least(things, asking, most_uncovered)
+    return None if any(thing.drops(n) for thing, n in relaxed) else relaxed
 
 
 def _first(restores: Callable[[int], bool], most: int) -> int:
@@ -343,7 +379,7 @@ def _first(restores: Callable[[int], bool], most: int) -> int:
     return high
 
 
-def _restored(relaxed: Relaxed, asking: RelaxedStudy) -> Restored:
+def _restored(relaxed: Relaxed, asking: RelaxedStudy, is_to_cover: bool = False) -> Restored:
     """A set with its values, not planned yet."""
     patch = patch_of_values(relaxed, NAME)
     kinds = tuple(kind for kind in KINDS if kind in {thing.kind for thing, _ in relaxed})
@@ -354,6 +390,8 @@ def _restored(relaxed: Relaxed, asking: RelaxedStudy) -> Restored:
         tuple(written(change.path, change.value) for change in patch.changes),
         0.0 if usd is None else usd,
         drops=any(thing.drops(n) for thing, n in relaxed),
+        uncoverable=asking.uncovered(relaxed),
+        is_to_cover=is_to_cover,
     )
 
 
@@ -427,16 +465,24 @@ def _raised(least: Relaxed, steps: int) -> Relaxed:
     return tuple((thing, min(thing.most, value + steps)) for thing, value in least)
 
 
+def _promises(row: Restored) -> tuple[bool, int]:
+    """What is asked for and can be had comes before what is cheaper."""
+    return row.drops, len(row.uncoverable)
+
+
 def _compared(restored: Iterable[Restored]) -> tuple[Restored, ...]:
-    """The sets, cheapest first, then those that drop something, or have no plan; with what each costs beyond the
-    cheapest that drops nothing."""
-    order = sorted(restored, key=lambda row: (row.cost_usd is None, row.drops, row.cost_usd or row.lp_usd, row.changes))
-    least = next((row.cost_usd for row in order if row.cost_usd is not None and not row.drops), None)
-    if least is None:
+    """The sets, those first that leave fewest cases uncovered, of these cheapest first, with what each costs beyond the
+    first where it leaves the same; then those that drop something, or have no plan."""
+    order = sorted(
+        restored, key=lambda row: (row.cost_usd is None, *_promises(row), row.cost_usd or row.lp_usd, row.changes)
+    )
+    first = order[0] if order else None
+    if first is None or first.cost_usd is None or first.drops:
         return tuple(order)
+    least = first.cost_usd
 
     def against(row: Restored) -> Restored:
-        if row.cost_usd is None:
+        if row.cost_usd is None or {*row.uncoverable} != {*first.uncoverable}:
             return row
         more = row.cost_usd - least
         return replace(row, more_usd=more, more_fraction=more / least if least else 0.0)

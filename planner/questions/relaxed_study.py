@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from planner.errors import InputError, NoPlan, SolverError
 from planner.interruption import interrupted
+from planner.plan.decisions import uncoverable_flows
 from planner.plan.plan import Case
 from planner.problem.build import build
 from planner.problem.eligibility import workloads_without_edge
@@ -31,6 +32,9 @@ def rough_effort(gap: float) -> Effort:
 
 Relaxed = tuple[tuple[Relaxable, int], ...]
 """Things that are relaxed, each to its n-th value"""
+
+Uncovered = tuple[tuple[str, str, str], ...]
+"""Failures with a workload and an origin whose requests nothing can serve then, as far as is promised"""
 
 
 @dataclass
@@ -74,6 +78,11 @@ class RelaxedStudy:
             self.problems[without_limits] = self.problem(without_limits)
         p = self.problems[without_limits]
         return None if p is None else with_limits(p, relaxed)
+
+    def uncovered(self, relaxed: Relaxed) -> Uncovered:
+        """What no capacity can serve with things relaxed, though it is promised: failure, workload, origin."""
+        p = self.near(relaxed)
+        return () if p is None else tuple((f, w, o) for f, w, o, _ in uncoverable_flows(p))
 
     def lp_usd(self, relaxed: Relaxed) -> float | None:
         """What the linear program costs with things relaxed; none: it has no solution, or that is not known.

@@ -9,7 +9,7 @@ from planner.problem.problem import fullest_hour, states
 from planner.problem.rules.formulas import machines_held_or_bought
 from planner.questions.alternatives import Aim, Alternative
 from planner.review.figures import Figure, number
-from planner.review.report import Column, Report, Section, made, percent, signed, usd
+from planner.review.report import AT_RISK, Column, Judged, Report, Section, made, percent, signed, usd
 from planner.review.served import tier_served_fraction, tiers_with_flows
 from planner.review.traffic import requests_by, traffic_rows
 from planner.study.dependencies import NORMAL
@@ -36,6 +36,7 @@ class Figures:
     machines : by provider, held and bought, in the hour of most requests
     free_machines : of these, on which no replica runs
     measured_fraction : of requests in normal operation, on profiles whose speed was measured
+    is_stopped : whether a person ended its search
     file : in the folder that was named
     """
 
@@ -53,32 +54,40 @@ class Figures:
     pools: int
     measured_fraction: float
     is_same: bool
+    is_stopped: bool
     why_not: str
     file: str
 
 
 def review_alternatives(
-    plan: Plan, results: Sequence[Alternative], within_fraction: float, files: Mapping[Aim, str] | None = None
+    plan: Plan,
+    results: Sequence[Alternative],
+    within_fraction: float,
+    files: Mapping[Aim, str] | None = None,
+    not_looked_for: Sequence[Aim] = (),
 ) -> Report:
     """Alternatives to a plan: ANSWER, ALTERNATIVES, WHAT EACH GIVES UP, NEXT, OUT OF SCOPE.
 
     Parameters
     ----------
     files : aim -> file in which its plan is written
+    not_looked_for : aims that were asked about, but for an interruption
     """
     rows = [_figures(plan, plan, AT_HAND, None, "")]
     for one in results:
         if one.plan is not None:
             other = plan if one.is_same else Plan(one.plan)
             rows.append(_figures(plan, other, one.aim.text, one, (files or {}).get(one.aim, "")))
+    interrupted = _interrupted(results, not_looked_for)
     sections = made(
-        _answer(plan, rows, within_fraction),
+        _answer(plan, rows, within_fraction, interrupted),
         _measures(rows),
         _given_up(rows),
         Section("NEXT", _next(rows)) if files else None,
         Section("OUT OF SCOPE", OUT_OF_SCOPE),
     )
     unsure = tuple(f"{row.alternative}: {row.why_not}" for row in rows if row.why_not)
+    unsure += tuple(interrupted)
     return Report(f"alternatives to the plan of {plan.study.study}", not unsure, sections, unsure=unsure)
 
 
@@ -109,6 +118,7 @@ def _figures(at_hand: Plan, plan: Plan, name: str, one: Alternative | None, file
         pools=len({p.pool_of[e] for e in running}),
         measured_fraction=by_speed.get("measured", 0.0) / requests if requests else 0.0,
         is_same=one is not None and one.is_same,
+        is_stopped=one is not None and one.is_stopped,
         why_not=one.why_not if one is not None else "",
         file=file,
     )
@@ -128,7 +138,17 @@ def _worst_served(plan: Plan) -> float:
     return worst
 
 
-def _answer(plan: Plan, rows: Sequence[Figures], within_fraction: float) -> Section:
+def _interrupted(results: Sequence[Alternative], not_looked_for: Sequence[Aim]) -> list[str]:
+    """What an interruption left undone."""
+    halves = [one.aim.text for one in results if one.is_stopped]
+    lines = [f"INTERRUPTED, {name}: its search was ended, less may be had" for name in halves]
+    if not_looked_for:
+        names = ", ".join(aim.text for aim in not_looked_for)
+        lines.append(f"INTERRUPTED, alternatives that were not looked for: {len(not_looked_for)}: {names}")
+    return lines
+
+
+def _answer(plan: Plan, rows: Sequence[Figures], within_fraction: float, interrupted: Sequence[str]) -> Section:
     most = plan.file.proof.cost_usd * (1 + within_fraction)
     lines = [
         f"the plan at hand costs {usd(plan.file.proof.cost_usd)} USD; each alternative at most "
@@ -143,7 +163,7 @@ def _answer(plan: Plan, rows: Sequence[Figures], within_fraction: float) -> Sect
                 f"{row.alternative}: {_many(row.before)} -> {_many(row.value)} {row.measure}, {less} less, "
                 f"for {row.more_fraction:+.1%} of cost"
             )
-    return Section("ANSWER", tuple(lines))
+    return Section("ANSWER", (*lines, *(Judged(line, AT_RISK) for line in interrupted)))
 
 
 def _many(value: float) -> str:
@@ -157,6 +177,7 @@ def _measures(rows: Sequence[Figures]) -> Section:
         Column("at hand", lambda row: number(row.before, ",.0f")),
         Column("here", lambda row: number(row.value, ",.0f")),
         Column("at least", lambda row: number(row.at_least, ",.0f")),
+        Column("search", lambda row: "interrupted" if row.is_stopped else "", when=any(r.is_stopped for r in rows)),
         Column("USD", lambda row: usd(row.cost_usd)),
         Column("more", lambda row: Figure(f"{row.more_fraction:+.1%}", row.more_fraction, "%")),
     )

@@ -62,6 +62,7 @@ IN_STAGES = (
     "stages of a failure are settled: by when what has returned is loaded, what was evicted runs again, too, and "
     "storage feeds what returns as fast as its profiles say"
 )
+SAID = "AS THE FILE SAYS: the audit fails"
 MOST_VIOLATIONS = 200
 FIRST = 5
 """Cases that an answer names."""
@@ -123,7 +124,7 @@ def _answer(plan: Plan, checked: Audit) -> Section:
     lines = verdict_lines(plan, checked)
     ends = price_ends_usd(plan)
     lines += [
-        _cost(plan),
+        as_audited(_cost(plan), checked),
         *(f"  {name.replace('_', ' ')}: {usd(value)} USD" for name, value in plan.file.costs_usd.items() if value),
     ]
     if ends.with_range_usd:
@@ -188,6 +189,11 @@ def verdict_lines(plan: Plan, checked: Audit, in_short: bool = False) -> list[Li
         return [*lines, Judged(held, AT_RISK if uncoverable else HELD)]
     fails = f"THE AUDIT FAILS: {len(checked.violations)} violations; this is not a plan. First ones:"
     return [*lines, *(Judged(line, BROKEN) for line in (fails, *(f"  {v}" for v in checked.violations[:FIRST])))]
+
+
+def as_audited(line: str, checked: Audit) -> Line:
+    """A line of what a plan costs; where the audit fails, with that this is only what the file says."""
+    return line if checked.passed else Judged(f"{line}; {SAID}", BROKEN)
 
 
 def cost_usd_per_month(plan: Plan) -> float:

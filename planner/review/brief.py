@@ -8,7 +8,7 @@ from typing import Any
 from planner.plan.audit import Audit, audit
 from planner.plan.in_hand import Plan, in_hand
 from planner.problem.problem import Problem
-from planner.review.answer import cost_usd_per_month, proof_line, review_audited, verdict_lines
+from planner.review.answer import as_audited, cost_usd_per_month, proof_line, review_audited, verdict_lines
 from planner.review.assumptions import EVIDENCE, Assumption
 from planner.review.failures import LEAST_SHORT, FailureServed, tier_column
 from planner.review.figures import million_usd
@@ -108,9 +108,12 @@ def _answer(plan: Plan, checked: Audit, part: dict[str, Section]) -> Section:
         lines.append(Judged(f"  ... and {len(short) - MOST_GOALS} more goals", AT_RISK))
     proof, study = plan.file.proof, plan.study
     prices = "your" if study.price_book else "list"
-    lines += [
+    cost = (
         f"cost {usd(cost_usd_per_month(plan))} USD a month, {usd(proof.cost_usd)} USD over {study.horizon.months:g} "
-        f"months, at {prices} prices; machines held already cost nothing here",
+        f"months, at {prices} prices; machines held already cost nothing here"
+    )
+    lines += [
+        as_audited(cost, checked),
         proof_line(plan),
         redundancy_in_short(plan.file),
         *rescaling_lines(plan.file),

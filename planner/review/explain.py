@@ -4,19 +4,32 @@ from planner.plan.in_hand import Plan
 from planner.questions.explain_candidates import explain_candidates
 from planner.questions.explain_failure import explain_failure
 from planner.questions.explain_pool import explain_pool
+from planner.questions.explain_prices import INTERRUPTED
 from planner.questions.explain_subjects import Asked
 from planner.questions.explain_values import MOST_STEPS, Value, Values, values
 from planner.questions.planned import silent
 from planner.review.explain_candidates import candidates_section
 from planner.review.explain_failure import failure_sections
 from planner.review.explain_pool import pool_sections
-from planner.review.report import Column, Report, Section, first_of, percent, short_failure, usd
+from planner.review.report import (
+    AT_RISK,
+    Column,
+    Judged,
+    Line,
+    Report,
+    Section,
+    first_of,
+    percent,
+    short_failure,
+    usd,
+)
 from planner.solve.search import Effort, Progress
 
 MOST_SENTENCES = 5
 MOST_NAMED = 6
 FAR_BEYOND_FRACTION = 0.05
 """Share by which a plan costs more than the LP bound, and values of the bound say little of it."""
+STOPPED = "INTERRUPTED: what is written was worked out until then; other limits may be worth more"
 CONFIRMED = (
     "a step: so much more headroom, or less asked for; saves, a step less costs: by how much the LP bound, that of the "
     "plan with divisible replicas over all failures, falls and rises when it is solved again with the limit moved: "
@@ -38,7 +51,7 @@ def review_explained(
 ) -> Report:
     """What was asked about a plan, a few sections each; where nothing was named, or is planned again, what sizes it.
 
-    It is not good where a failure that is asked about falls short of what is due.
+    It is not good where a failure that is asked about falls short of what is due, or a person ended it.
 
     Parameters
     ----------
@@ -50,9 +63,12 @@ def review_explained(
     Infeasible
         when the study inside the plan has no plan: the file was changed by hand
     """
-    sections, good = list[Section](), True
+    sections, good, unsure = list[Section](), True, tuple[str, ...]()
     if asked.pool is not None:
-        sections += pool_sections(plan, explain_pool(plan, asked.pool, asked.hour, asked.offer, progress))
+        there = explain_pool(plan, asked.pool, asked.hour, asked.offer, progress)
+        sections += pool_sections(plan, there)
+        missing = [row.offer for row in there.offers if row.entry is not None and row.entry.why == INTERRUPTED]
+        unsure += (f"{INTERRUPTED}: the price of entry of {first_of(missing, MOST_NAMED)}",) if missing else ()
     if asked.workload is not None and asked.origin is not None:
         candidates = explain_candidates(plan, asked.workload, asked.origin, asked.hour, asked.failure)
         sections.append(candidates_section(candidates))
@@ -61,8 +77,11 @@ def review_explained(
         sections += failure_sections(explained)
         good = not any(row.is_short for row in explained.served)
     if not sections or plan_again:
-        sections += values_sections(plan, values(plan, None if all_rows else MOST_STEPS, plan_again, effort, progress))
-    return Report(f"why: plan of study {plan.study.study}", good, tuple(sections), {"asked": asked}, all_rows=all_rows)
+        valued = values(plan, None if all_rows else MOST_STEPS, plan_again, effort, progress)
+        sections += values_sections(plan, valued)
+        unsure += (STOPPED,) if valued.is_stopped else ()
+    title, good = f"why: plan of study {plan.study.study}", good and not unsure
+    return Report(title, good, tuple(sections), {"asked": asked}, unsure, all_rows=all_rows)
 
 
 def values_sections(plan: Plan, valued: Values) -> tuple[Section, ...]:
@@ -71,7 +90,9 @@ def values_sections(plan: Plan, valued: Values) -> tuple[Section, ...]:
 
 
 def _answer(plan: Plan, valued: Values) -> Section:
-    proof, lines = plan.file.proof, list[str]()
+    proof, lines = plan.file.proof, list[Line]()
+    if valued.is_stopped:
+        lines.append(Judged(STOPPED, AT_RISK))
     binding = [short_failure(f) for f in proof.binding_failures]
     lines.append(
         f"the plan costs {usd(proof.cost_usd)} USD; with divisible replicas no plan costs less than "

@@ -43,6 +43,10 @@ class Judged(str):
         return judged
 
 
+class Command(str):
+    """A line that is pasted into a shell as it is: never folded but where a shell reads on."""
+
+
 def severity_of_line(line: str) -> Severity | None:
     """How grave a line is; None where nobody judged it."""
     return line.severity if isinstance(line, Judged) else None

@@ -12,6 +12,9 @@ from planner.review.written import Table, Written, WrittenSection, written_secti
 
 LEAST_WIDTH, MOST_WIDTH, USUAL_WIDTH = 60, 160, 120
 UNIT = re.compile(r"(?<=[\d×±]) (?=%|(?:s|h|ms|M|USD|USD/h|months|days)\b)|(?<=[×±]) ")
+SHELL_WORD = re.compile(r"""(?:'[^']*'|"[^"]*"|[^\s'"])+""")
+"""A word as a shell reads it, with its quotes, as `shlex.quote` writes them."""
+READS_ON = " \\"
 BOLD, PLAIN = "\x1b[1m", "\x1b[0m"
 COLOURS: dict[Severity, str] = {HELD: "\x1b[32m", AT_RISK: "\x1b[33m", BROKEN: "\x1b[1;31m"}
 """Green, yellow, red: of a terminal's own colours, which are made for its background."""
@@ -56,8 +59,24 @@ def _wrapped(lines: Iterable[Written], width: int, colour: bool, indent: str = "
     """Sentences folded at blanks; what goes on is indented further."""
     wrapped = []
     for line in lines:
+        if line.is_command:
+            wrapped += _going_on(printable(line.text), width, indent)
+            continue
         wrapped += [_tinted(part, line.severity, colour) for part in folded(f"{indent}{_tied(line.text)}", width)]
     return wrapped
+
+
+def _going_on(command: str, width: int, indent: str) -> list[str]:
+    """A command that can be pasted: in lines at blanks outside quotes, each but the last ends as a shell reads on."""
+    first, *words = SHELL_WORD.findall(command)
+    lines, line = list[str](), f"{indent}{first}"
+    for word in words:
+        if width_of(f"{line} {word}{READS_ON}") > width:
+            lines.append(f"{line}{READS_ON}")
+            line = f"{indent}  {word}"
+        else:
+            line = f"{line} {word}"
+    return [*lines, line]
 
 
 def _drawn(table: Table, width: int, colour: bool) -> list[str]:

@@ -13,7 +13,10 @@ from planner.review.bridges import ORDER_OF_STEPS, bridge_columns, bridge_data, 
 from planner.review.figures import Figure
 from planner.review.redundancy import ON_EQUAL_TERMS, beyond_usd, redundancy_data
 from planner.review.report import (
+    AT_RISK,
     Column,
+    Judged,
+    Line,
     Report,
     Section,
     between,
@@ -178,8 +181,8 @@ def _variants(asked: Sequence[Answer], files: Mapping[str, str], bridges: Mappin
         Column("orders that differ", orders_that_differ),
         _plan_column("gap", lambda plan: percent(plan.proof.gap_fraction, 2)),
     )
-    after = (
-        "every plan survives every failure of its own study as promised; differences are true to within both gaps",
+    after: tuple[Line, ...] = (
+        _survives(asked),
         "redundancy: against the cheapest plan without survival goals, which may stand on spot",
         f"{ON_EQUAL_TERMS}: {'; '.join(on_equal_terms)}",
     )
@@ -192,6 +195,24 @@ def _variants(asked: Sequence[Answer], files: Mapping[str, str], bridges: Mappin
             more = {"orders_that_differ": orders_that_differ(answer), "file": files.get(answer.variant.name)}
             data.append({**own, **_plan_data(answer.plan, bridges.get(answer.variant.name)), **more})
     return Section("VARIANTS", (), columns, asked, after, data, most=None)
+
+
+def _survives(asked: Sequence[Answer]) -> str:
+    """What every plan survives; where nothing can cover a failure, of which variants, and how many cases."""
+    uncoverable = [
+        (a.variant.name, len(a.plan.uncoverable)) for a in asked if a.plan is not None and a.plan.uncoverable
+    ]
+    if not uncoverable:
+        return (
+            "every plan survives every failure of its own study as promised; differences are true to within both gaps"
+        )
+    cases = ", ".join(f"{name} {many}" for name, many in uncoverable)
+    return Judged(
+        "every plan survives every failure of its own study as far as that can be covered; cases that CANNOT BE "
+        f"COVERED by any capacity: {cases}; what leaves them out costs less for that; differences are "
+        "true to within both gaps",
+        AT_RISK,
+    )
 
 
 def _difference(bridge: Bridge) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from planner.review.report import Line, Report, Section, Several, Severity, severity_of_line
+from planner.review.report import Command, Line, Report, Section, Several, Severity, severity_of_line
 
 _ONE = r"[-+−≤≥<>×±(]*\s?\d(?:[\d.,:-]*\d)?[%a-zA-Z]{0,2}\)?"
 _UNIT = r"(?:%|[A-Za-z/]{1,9})\)?"
@@ -19,6 +19,7 @@ class Written:
 
     text: str
     severity: Severity | None = None
+    is_command: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def _lines(lines: Iterable[Line], report: Report) -> list[Written]:
             written += [Written(one, severity_of_line(one)) for one in kept]
             written += _more(len(line.lines) - len(kept), line.what, report)
         else:
-            written.append(Written(line, severity_of_line(line)))
+            written.append(Written(line, severity_of_line(line), isinstance(line, Command)))
     return written
 
 

@@ -184,6 +184,7 @@ def test_plan_truncated_edited_of_another_version(planned, tmp_path):
     path.write_text(json.dumps(data))
     result = call("audit", path, "--format", "json")
     assert result.exit_code == 1 and "changed after it was sealed" in result.stdout
+    assert "changed since" in refused("explain", path), "nothing is said of why it is so"
     assert call("drill", path, "--quiet").exit_code == 1, "an edited plan is no plan to the drill either"
     data["digest_sha256"] = digest(data)
     path.write_text(json.dumps(data))

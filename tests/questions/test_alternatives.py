@@ -13,6 +13,8 @@ from planner.plan.file import plan_text, sealed
 from planner.plan.in_hand import Plan
 from planner.plan.plan import make_plan
 from planner.problem.build import build
+from planner.questions import alternatives as questions
+from planner.questions.alternatives import _alternative as alternative_of
 from planner.questions.alternatives import aims_of, alternatives
 from planner.review.alternatives import review_alternatives
 from planner.review.render import render
@@ -136,3 +138,25 @@ def test_the_report_and_the_files(tmp_path):
     assert call("diff", path, folder / "1-least-of-a.json").exit_code == 1
     text = render(review_alternatives(plan, planner.alternatives(plan, within_fraction=0.5), 0.5), "text")
     assert "least of a: 2 -> 0 machine-hours bought, 100 % less, for +50.0% of cost" in text
+
+
+def test_what_was_interrupted_says_so(tmp_path, monkeypatch):
+    """A signal in the second search: that is marked, the others are named, the exit code is 1."""
+    plan, path = plan_of(two_sites(tiers=NO_GOAL)), tmp_path / "plan.json"
+    path.write_text(plan_text(plan.file))
+    searched = []
+
+    def searching(*given):
+        searched.append(given)
+        return alternative_of(*given)
+
+    monkeypatch.setattr(questions, "_alternative", searching)
+    monkeypatch.setattr(questions, "interrupted", lambda: len(searched) == 2)
+    result = call("alternatives", path, "--provider", "a", "--provider", "b", "--quiet", "--format", "json")
+    data = json.loads(result.stdout)
+    assert result.exit_code == 1 and not data["good"]
+    assert [row["is_stopped"] for row in data["sections"]["alternatives"]] == [False, True]
+    lines = data["sections"]["answer"]["lines"]
+    assert "INTERRUPTED, least of b: its search was ended, less may be had" in lines
+    assert any(line.startswith("INTERRUPTED, alternatives that were not looked for: 3: least") for line in lines)
+    assert "not looked for" in result.stderr

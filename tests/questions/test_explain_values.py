@@ -9,6 +9,7 @@ from three_sites import three_sites
 from two_sites import two_sites
 from whole_program import optimum
 
+import planner
 from planner.errors import NoPlan, SolverError
 from planner.plan.in_hand import Plan, in_hand
 from planner.plan.plan import make_plan
@@ -209,9 +210,13 @@ def test_what_is_done_is_kept_when_a_person_ends_it(monkeypatch):
     monkeypatch.setattr(explain_values, "solved_bound", ended_in_the_third)
     valued = values(plan)
     assert [row.what for row in valued.rows] == ["all demand"] and len(valued.not_asked) == 3
+    calls.clear()
+    report = planner.explain(plan)
+    assert not report.good and any("INTERRUPTED" in str(line) for line in report.sections[0].lines)
     monkeypatch.setattr(explain_prices, "solved_bound", ended_in_the_third)
     entries = entry_prices(plan, list(plan.problem.offers))
     assert [(each.use, each.why) for each in entries] == [("not worked out", "interrupted")] * 2
+    assert not planner.explain(plan, pool=plan.problem.pools[0]).good
 
 
 # ------------------------------------------------------------------ random studies

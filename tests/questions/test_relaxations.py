@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -23,8 +24,11 @@ from planner.questions.planned import silent, solution_or_why_not
 from planner.questions.relaxable import patch_of_values, relaxables, with_limits
 from planner.questions.relaxations import relaxations
 from planner.questions.smallest_sets import smallest_sets
+from planner.questions.variants import variants_of
+from planner.questions.whatif import plan_variants
 from planner.review.relaxations import review_relaxations
 from planner.review.render import render
+from planner.review.variants import review_variants
 from planner.solve.search import Effort
 from planner.solve.solve import solve
 from planner.study.places import Reading
@@ -114,6 +118,33 @@ def test_a_site_too_far():
     rows = by_kind(result)
     assert list(rows) == ["latency"] and rows["latency"].sets == ("tiers[t].round_trip_ms=31",)
     assert asked_again(study, rows["latency"].sets) == pytest.approx(rows["latency"].cost_usd) == pytest.approx(10.0)
+
+
+def test_what_nothing_can_cover_is_said_and_not_compared():
+    """10 degrees further than a, b is in time at 42 ms: from 31 ms on a alone is; lost, nothing serves."""
+    tier = Tier(name="t", round_trip_ms=20.0, survive=GOALS)
+    study = two_sites(sites=(site("a/x", (50.0, 20.0)), site("b/y", (50.0, 30.0))), tiers=(tier,))
+    result = relaxations(study, kinds=("latency",))
+    covered, least = result.restored
+    assert least.sets == ("tiers[t].round_trip_ms=31",) and least.cost_usd == pytest.approx(4.0)
+    assert [f for f, _, _ in least.uncoverable] == ["site:a/x"] and least.more_usd is None
+    assert covered.sets == ("tiers[t].round_trip_ms=42",) and covered.cost_usd == pytest.approx(10.0)
+    assert (covered.uncoverable, covered.is_to_cover, covered.more_usd) == ((), True, 0.0)
+    text = render(review_relaxations(result), "text")
+    assert "CANNOT BE COVERED by any capacity, cases: 1, as w from o when site a/x is lost" in text
+    assert "leaves fewest cases uncovered: round trip of t, 20 -> 42 ms" in text
+    again = relaxations(changed_by(study, least.sets))
+    assert again.has_plan and "CANNOT BE COVERED" in render(review_relaxations(again), "text")
+
+
+def test_variants_that_leave_out_what_nothing_can_cover_are_named():
+    tier = Tier(name="t", round_trip_ms=42.0, survive=GOALS)
+    study = two_sites(sites=(site("a/x", (50.0, 20.0)), site("b/y", (50.0, 30.0))), tiers=(tier,))
+    patch = patch_of_text("tiers[t].round_trip_ms=31", Reading())
+    answers = plan_variants(study, variants_of((), [(patch,)]))
+    text = " ".join(render(review_variants(study, answers), "text").split())
+    assert "survives every failure of its own study as far as that can be covered" in text
+    assert f"by any capacity: {patch.name} 1;" in text
 
 
 def test_a_policy_excludes_every_site():
@@ -386,6 +417,24 @@ def test_by_waiting_a_value_between_may_restore_what_the_loosest_does_not():
 
 
 # ------------------------------------------------------------------ the command line
+def test_commands_can_be_pasted(monkeypatch):
+    """In 60 columns, with a quota whose name has blanks and a quote: a shell reads the words that were meant."""
+    monkeypatch.setenv("COLUMNS", "60")
+    name = "what  we may have of these large machines in all of Dallas, 8 h a day: it's little"
+    quotas = (Quota(name=name, pools=("a/*",), most=1.0),)
+    study = two_sites(bought=[offer("a/x/m", 2, most_units=1.0), offer("b/y/m", 3)], policies=Policies(quotas=quotas))
+    result = relaxations(study, kinds=("capacity",))
+    text = render(review_relaxations(result, study_path="my studies/one"), "text")
+    command = text.partition("\nNEXT\n")[2].partition("\n  sets of up to")[0]
+    (row,) = result.restored
+    words = [word for one in row.sets for word in ("--set", one)]
+    assert name in row.sets[1] and command.count("\\\n") > 1
+    printed = subprocess.run(
+        ["sh", "-c", command.replace("planner", "printf '%s\\n'", 1)], capture_output=True, text=True
+    )
+    assert printed.stdout.splitlines() == ["whatif", "my studies/one", *words]
+
+
 def test_plan_and_relax_say_the_same(tmp_path):
     """The tiny study with a budget of 1,000 USD; what `plan` says of it, `relax` says, too."""
     policies = {"budget_usd": 1000}
@@ -397,6 +446,8 @@ def test_plan_and_relax_say_the_same(tmp_path):
     assert call("relax", path, "--kind", "buget").exit_code == 2
     short = call("plan", path, "--quiet", "--no-relax")
     assert short.exit_code == 1 and "would help" in short.stderr and not short.stdout
+    text = call("plan", path, "--quiet")
+    assert f"planner whatif {path} --set" in " ".join(text.stderr.replace("\\\n", "").split())
     planned = call("plan", path, "--quiet", "--format", "json")
     data = json.loads(planned.stdout)
     assert planned.exit_code == 1 and data["plan"] is None and "budget" in data["message"]

@@ -185,6 +185,8 @@ def test_an_audit_that_fails_is_all_that_is_read(plan, not_drilled):
     assert [section.title for section in report.sections] == ["ANSWER", "READ NEXT"] and not report.good
     fails = part(report, "ANSWER").lines[0]
     assert fails.startswith("THE AUDIT FAILS") and fails.severity == BROKEN
+    cost = next(line for line in part(report, "ANSWER").lines if line.startswith("cost "))
+    assert "AS THE FILE SAYS" in cost and cost.severity == BROKEN
     dearer = plan.proof.model_copy(update={"cost_usd": plan.proof.cost_usd * 2})
     report = brief_plan(sealed(plan.model_copy(update={"proof": dearer})))
     assert part(report, "ANSWER").lines[0].startswith("THE AUDIT FAILS") and part(report, "ORDER").rows

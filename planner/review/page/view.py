@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from planner.errors import printable
-from planner.review.report import Column, Line, Report, Section, Several, Severity, severity_of_line
+from planner.review.report import Column, Command, Line, Report, Section, Several, Severity, severity_of_line
 from planner.review.written import NUMBER
 
 WIDE_CHARACTERS, SHORT_CHARACTERS = 40, 14
@@ -130,7 +130,8 @@ def _lines(lines: Iterable[Line]) -> tuple[list[LineView], list[LineView]]:
 def _line(text: str) -> LineView:
     severity = severity_of_line(text)
     classes = ["part"] if text.startswith(INDENT) else []
-    return LineView(tied(text.strip()), " ".join([*classes, *([CLASS_OF[severity]] if severity else [])]))
+    shown = text if isinstance(text, Command) else tied(text.strip())
+    return LineView(shown, " ".join([*classes, *([CLASS_OF[severity]] if severity else [])]))
 
 
 def _table(section: Section, title: str) -> TableView | None:
