@@ -18,6 +18,7 @@ RULES: Mapping[str, str] = {
     "limits_hold": "time slices: the power of sites; quotas are what may be bought, which the drill takes as it is",
     "shares_hold": "nothing to judge: a policy on normal operation, which loses nothing",
     "budget_holds": AS_BOUGHT,
+    "measure_is_limited": AS_BOUGHT,
     "non_preemptible_replicas_stand_on_non_preemptible_machines": "baseline: they have machines that always count",
     "a_pool_in_use_keeps_spare_machines": "installed: spare machines carry nothing in normal operation",
     "outages_are_ranked": OF_COSTS,

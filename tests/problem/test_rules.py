@@ -11,7 +11,7 @@ from planner.problem.algebra import Sparse
 from planner.problem.arrays import full
 from planner.problem.build import build
 from planner.problem.decisions import Decisions, no_decisions
-from planner.problem.problem import HOUR, PERIOD, Problem, states
+from planner.problem.problem import HOUR, PERIOD, Measure, Problem, states
 from planner.problem.rules.costs import COSTS, cost_usd
 from planner.problem.rules.index_sets import as_vectors
 from planner.problem.rules.register import INSIDE_RULES, LINK_RULES, RELAXABLE, RULES, STATE_RULES
@@ -99,7 +99,8 @@ def worked() -> Study:
 def inside(deferrable: bool = False) -> tuple[Problem, Decisions]:
     """3 machines rented for 2 replicas of A, a unit of 2 machines for one replica of B; half as many in a rollout."""
     p, x = build(worked()), no_decisions()
-    p = replace(p, deferrable=frozenset({"w"}) if deferrable else frozenset())
+    measure = Measure({RENT[0]: 1.0, BUILD[0]: 2.0}, most=600.0)  # machine-hours: 100 h of 3 and of 2 machines
+    p = replace(p, deferrable=frozenset({"w"}) if deferrable else frozenset(), measure=measure)
     x.rented, x.started = Sparse({RENT: 3.0}), Sparse({BUILD: 1.0})
     x.replicas = Sparse({(A, HOUR): 2.0, (B, HOUR): 1.0})
     x.non_preemptible, x.opened = Sparse({(A, HOUR): 2.0}), Sparse({("b/y/n", HOUR): 1.0})
@@ -134,6 +135,7 @@ OUTSIDE: dict[str, list[tuple[str, tuple, float, float]]] = {
     "limits_hold": [("rented", RENT, 5.0, 10.0)],  # 10 · 5 + 10 · 2 · 1 − 60 vcpu
     "shares_hold": [("traffic", ("w", "o", A, USUAL), 10.0, 1.0)],  # 10 − 0.9 · 10 requests/s
     "budget_holds": [("rented", RENT, 4.0, 80.0)],  # 5880 + 2 · 100 − 6000 USD
+    "measure_is_limited": [("rented", RENT, 4.5, 50.0)],  # 450 + 200 − 600 machine-hours
     "non_preemptible_replicas_stand_on_non_preemptible_machines": [
         ("non_preemptible", (A, HOUR), 2.5, 0.5),  # 2.5 − 2 replicas
         ("rented", RENT, 1.25, 0.75),  # 1 · 2 replicas on 1.25 machines that are not spot

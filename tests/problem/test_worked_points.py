@@ -14,6 +14,7 @@ from worked_points import (
     DAY,
     DECISIONS,
     IN_STATES,
+    MEASURE,
     NIGHT,
     ONCE,
     OUTAGE_COST,
@@ -41,7 +42,7 @@ from planner.problem.rules.register import PURCHASE_RULES, STATE_RULES
 
 @cache
 def problem(objective: str = "cost") -> Problem:
-    return build(given() if objective == "cost" else rated(objective))
+    return replace(build(given() if objective == "cost" else rated(objective)), measure=MEASURE)
 
 
 def decisions(*tables: dict[str, dict[tuple[Any, ...], float]]) -> Decisions:

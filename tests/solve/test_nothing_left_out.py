@@ -101,6 +101,7 @@ PROVEN_OF_PURCHASES = [
     "deferred_work_is_done",
     "limits_are_of_edges",
     "limits_hold",
+    "measure_is_limited",
     "non_preemptible_replicas_stand_on_non_preemptible_machines",
     "offers_have_limits",
     "outages_are_ranked",

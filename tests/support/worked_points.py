@@ -14,6 +14,7 @@ from typing import Any
 
 from studies import SOURCED, machine_type, model, offer, profile, site, study, workload
 
+from planner.problem.problem import Measure
 from planner.study.records.buildout import Electricity, Money, SpendCommitment
 from planner.study.records.inventory import Pool
 from planner.study.records.study import (
@@ -137,6 +138,8 @@ PART: State = (NIGHT, "failure:part", 50.0)
 HIT: State = (DAY, f"failure:hit on {A}", 50.0)
 RENTED, SPOT, TERM = "a/x/m:on_demand", "a/x/m:spot", "b/y/n:commitment"
 QA, QB = "a/x/m", "b/y/n"
+MEASURE = Measure({RENTED: 1.0, SPOT: 0.5, TERM: 2.0}, most=12000.0)
+"""Of an alternative: what a unit counts for in an hour."""
 
 DECISIONS: dict[str, dict[tuple[Any, ...], float]] = {
     "started": {(TERM, HALF): 3.0},
@@ -248,6 +251,9 @@ ONCE: dict[str, dict[tuple[Any, ...], Side]] = {
     },
     "budget_holds": {
         ("budget",): ((21600 + 7800 + 2632.5 + 7884 + 22680) / YEAR + 700 / 1.07, "<=", 60000.0),  # see COST
+    },
+    "measure_is_limited": {  # see MEASURE: 300 h of a day, 900 h of nights
+        ("measure",): (300 * (4 + 0.5 * 1.5 + 2 * 3) + 900 * (2.5 + 0.5 * 0.5 + 2 * 3), "<=", 12000.0),
     },
     "non_preemptible_replicas_stand_on_non_preemptible_machines": {  # of 2 held 1 is lent; spot counts 0
         (A, DAY): (4.5 + 0.3, "<=", 5.0),

@@ -103,19 +103,33 @@ def shares_hold(a: Arrays, x: Vectors) -> Iterator[Rows]:
 
 
 def budget_holds(a: Arrays, x: Vectors) -> Iterator[Rows]:
-    """No more is spent than the budget, nor counted of an alternative than its measure may be.
+    """No more is spent than the budget.
 
     Formula
-        Σ of all costs  ≤  budget;  measure  ≤  most
+        Σ of all costs  ≤  budget
     Units
-        USD over the horizon; of the measure
+        USD over the horizon
     Rows
-        one, where a budget is given; one, where a measure is limited
+        one, where a budget is given
     Marginal value
         what a larger budget would save [USD per USD]: nothing, unless it makes a plan possible
     """
     if a.p.budget_usd is not None:
         yield Rows([("budget",)], (), cost_usd(a, x), "<=", a.p.budget_usd, a.p.budget_usd or 1.0)
+
+
+def measure_is_limited(a: Arrays, x: Vectors) -> Iterator[Rows]:
+    """No more is counted of an alternative than its measure may be.
+
+    Formula
+        Σ_(b,h) hours[h] · per_unit_hour[b] · units[b,h]  ≤  most
+    Units
+        of the measure: machine-hours
+    Rows
+        one, where a measure is limited
+    Marginal value
+        what one more of the measure would save [USD]
+    """
     if a.p.measure is not None and a.p.measure.most is not None:
         most = a.p.measure.most
         yield Rows([("measure",)], (), measured(a, x), "<=", most, most or 1.0)
