@@ -134,7 +134,11 @@ class Infeasible(NoPlan):
 
 @dataclass
 class Solution:
-    """A plan in numbers, with its proof. Costs in USD over the horizon."""
+    """A plan in numbers, with its proof. Costs in USD over the horizon.
+
+    Of a problem whose measure is minimised (`Problem.measure` without `most`) `cost_usd`, `bound_usd` and
+    `lp_bound_usd` are of what is minimised, `minimised` in rules/costs.py, in the unit of the measure: not USD.
+    """
 
     decisions: Decisions
     cost_usd: float

@@ -36,6 +36,7 @@ class TestedPlan:
     Parameters
     ----------
     decisions : all of normal operation, and the states of priced failures; those of others are settled at the end
+    cost_usd : of all [USD over the horizon]; of a problem whose measure is minimised that, in its unit: not USD
     survived : the replicas with which each failure is survived
     values : of the program's columns, as many as it had
     """
