@@ -191,10 +191,8 @@ def measure_of(p: Problem, x: Decisions, aim: Aim) -> float:
 
 
 def pools_in_use(p: Problem, x: Decisions) -> list[str]:
-    """Pools in which replicas run, or machines are bought, in some hour."""
-    running = {p.pool_of[e] for (e, _), n in x.replicas.items() if n}
-    bought = {p.pool_of[b] for (b, _), n in [*x.started.items(), *x.rented.items()] if n and b in p.pool_of}
-    return sorted(running | bought)
+    """Pools in which replicas run in some state: in normal operation, or in a failure only."""
+    return sorted({p.pool_of[e] for of in (x.replicas, x.kept, x.cold_started) for (e, _), n in of.items() if n})
 
 
 def _most_usd(plan: Plan, within_fraction: float) -> float:

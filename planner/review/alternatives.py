@@ -7,7 +7,7 @@ from planner.plan.in_hand import Plan
 from planner.problem.arrays import full
 from planner.problem.problem import fullest_hour, states
 from planner.problem.rules.formulas import machines_held_or_bought
-from planner.questions.alternatives import Aim, Alternative
+from planner.questions.alternatives import Aim, Alternative, pools_in_use
 from planner.review.figures import Figure, number
 from planner.review.report import AT_RISK, Column, Judged, Report, Section, made, percent, signed, usd
 from planner.review.served import tier_served_fraction, tiers_with_flows
@@ -115,7 +115,7 @@ def _figures(at_hand: Plan, plan: Plan, name: str, one: Alternative | None, file
         worst_served_fraction=_worst_served(plan),
         machines=dict(sorted(machines.items())),
         free_machines=round(float(bought.sum()) - used, 6),
-        pools=len({p.pool_of[e] for e in running}),
+        pools=len(pools_in_use(p, plan.decisions)),
         measured_fraction=by_speed.get("measured", 0.0) / requests if requests else 0.0,
         is_same=one is not None and one.is_same,
         is_stopped=one is not None and one.is_stopped,

@@ -1,6 +1,7 @@
 """Alternatives to a plan: by hand, and against limits of the same size planned as quotas."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from studies import offer, random_study
@@ -15,13 +16,13 @@ from planner.plan.plan import make_plan
 from planner.problem.build import build
 from planner.questions import alternatives as questions
 from planner.questions.alternatives import _alternative as alternative_of
-from planner.questions.alternatives import aims_of, alternatives
+from planner.questions.alternatives import aims_of, alternatives, pools_in_use
 from planner.review.alternatives import review_alternatives
 from planner.review.render import render
 from planner.solve.search import Effort, is_proven
 from planner.solve.solve import solve
 from planner.study.records.policies import Policies, Quota
-from planner.study.records.study import Tier
+from planner.study.records.study import Holding, Tier
 
 EXACT = Effort(gap_fraction=0.0)
 NO_GOAL = (Tier(name="t"),)
@@ -66,6 +67,18 @@ def test_goals_hold_in_every_alternative():
     plan = plan_of(two_sites())
     for one in alternatives(plan, aims_of(plan), 0.2):
         assert one.is_same and one.value == one.before and one.at_least == pytest.approx(one.value, rel=0.06)
+
+
+def test_fewest_pools_counts_those_that_only_failures_need():
+    """Two machines are held at each site: b may run in the failure of a alone, and every plan needs both."""
+    held = tuple(Holding(pool=pool, machines=2) for pool in ("a/x/m", "b/y/m"))
+    plan = plan_of(two_sites(bought=[offer("a/x/m", 2), offer("b/y/m", 3)], holdings=held))
+    in_failures_only = replace(
+        plan.decisions, replicas={key: n for key, n in plan.decisions.replicas.items() if "a/x" in key[0]}
+    )
+    assert pools_in_use(plan.problem, in_failures_only) == ["a/x/m", "b/y/m"]
+    one = of(plan, "fewest pools", 0.5)
+    assert (one.before, one.value, one.at_least) == (2, 2, 2)
 
 
 def test_an_alternative_to_a_plan_that_is_not_proven_is_not_either():
