@@ -263,10 +263,11 @@ def test_to_ask_for_nothing_is_the_last_resort():
 
 
 def test_what_serves_nothing_of_a_goal_is_no_measure_for_others():
-    """Without any offer that may be bought a plan serves nothing, for nothing: no cheapest to compare others with."""
-    study = two_sites(policies=Policies(offers=("spot",)))
-    (row,) = relaxations(study, kinds=("goal",)).restored
-    assert row.drops and row.cost_usd == 0.0 and (row.more_usd, row.more_fraction) == (None, None)
+    """Nothing for 0 USD, one goal less for 4: no cheapest to compare with, until a set of 5 USD drops nothing."""
+    nothing, less = (asked.Restored(("goal",), (f"{n}",), (), n, n, 0.0, drops=True) for n in (0.0, 4.0))
+    assert [row.more_usd for row in asked._compared([nothing, less])] == [None, None]
+    least = asked.Restored(("capacity",), ("more",), (), 5.0, 5.0, 0.0)
+    assert [row.more_usd for row in asked._compared([nothing, least])] == [0.0, -5.0]
 
 
 @pytest.mark.parametrize("seed", [55, 147, 183])
@@ -402,12 +403,13 @@ def three_origins(each, most_units):
     )
 
 
-def test_by_waiting_a_value_between_may_restore_what_the_loosest_does_not():
+def test_by_waiting_a_value_between_may_restore_what_the_loosest_does_not(monkeypatch):
     study = three_origins(24.25, 10.0)
     (thing,) = (one for one in relaxables(study, build(study)) if one.text.startswith("round trip"))
     asking = relaxed_study.RelaxedStudy(study, "base", silent)
     assert asking.lp_usd(((thing, 1),)) is not None and asking.lp_usd(((thing, thing.most),)) is None
-    result = relaxations(study, kinds=("latency",), is_priced=False)
+    monkeypatch.setattr(asked, "relaxables", lambda *given: (thing,))
+    result = relaxations(study, is_priced=False)
     (row,) = result.restored
     assert row.sets == ("tiers[t].round_trip_ms=31",)
     (of_kind,) = result.of_kinds
