@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from planner.plan.tables import Tables
     from planner.questions.alternatives import Alternative
     from planner.questions.outages import OutagesAnswer
-    from planner.questions.relaxations import Relaxations
+    from planner.questions.restored import Relaxations
     from planner.questions.simulated import Simulated
     from planner.review.report import Report
     from planner.study.records.plan import PlanFile

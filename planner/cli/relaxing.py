@@ -84,7 +84,8 @@ def without_plan(
     from planner.api import render
     from planner.errors import SolverError
     from planner.questions.relaxable import KINDS
-    from planner.questions.relaxations import MOST_PRICED, ROUGH_GAP, Relaxations
+    from planner.questions.relaxations import MOST_PRICED, ROUGH_GAP
+    from planner.questions.restored import Relaxations
     from planner.review.relaxations import review_relaxations
 
     if format != Format.json:

@@ -18,7 +18,8 @@ from planner.problem.problem import Problem
 from planner.questions.patched import patched
 from planner.questions.planned import silent, solution_or_why_not
 from planner.questions.relaxable import KINDS, Kind, Relaxable, patch_of_values, relaxables, written
-from planner.questions.relaxed_study import NAME, Relaxed, RelaxedStudy, Uncovered, rough_effort
+from planner.questions.relaxed_study import NAME, Relaxed, RelaxedStudy, rough_effort
+from planner.questions.restored import OfKind, Relaxations, Restored
 from planner.questions.smallest_sets import MOST_IN_SET, SmallestSets, smallest_sets
 from planner.solve.search import Effort, Progress
 from planner.study.records.study import Study
@@ -36,98 +37,6 @@ NO_WHOLE_NUMBERS = "no plan in whole numbers, as far as these go"
 NOT_ALWAYS_LOOSER: tuple[Kind, ...] = ("latency", "policy")
 """By waiting, kinds that may also take a plan away: an edge more, and the queue of its placement is held to what that
 leaves to wait."""
-
-
-@dataclass(frozen=True)
-class Restored:
-    """A set of changes that together restore a plan, while no part of it does.
-
-    Parameters
-    ----------
-    kinds : of its changes
-    changes : what changes, from what to what
-    sets : the same, as `--set` takes it
-    lp_usd : no plan with these changes costs less [USD over the horizon]
-    cost_usd, gap_fraction : of the plan; none: none is known, see `why_not`
-    more_usd, more_fraction : beyond the first plan, the cheapest of those that leave fewest cases uncovered and drop
-        nothing; none where this one leaves others
-    is_least : whether the linear program has no plan with a value that is tighter, the others as they are; else they
-        were raised until whole numbers had one
-    uncoverable : what no capacity can serve with these changes, so that the plan does not, though a goal asks for it
-    is_to_cover : whether the values are the least that leave no more uncovered than the loosest do
-    """
-
-    kinds: tuple[Kind, ...]
-    changes: tuple[str, ...]
-    sets: tuple[str, ...]
-    lp_usd: float
-    cost_usd: float | None = None
-    gap_fraction: float | None = None
-    more_usd: float | None = None
-    more_fraction: float | None = None
-    is_least: bool = True
-    drops: bool = False
-    """whether something is not asked for at all then: a share of nothing"""
-    why_not: str = ""
-    uncoverable: Uncovered = ()
-    is_to_cover: bool = False
-
-
-@dataclass(frozen=True)
-class OfKind:
-    """What changes of one kind can do by themselves.
-
-    Parameters
-    ----------
-    things : how many of the study can be relaxed
-    restores : whether all of them together restore a plan
-    sets : smallest sets that came up
-    complete : whether these are all of them with up to `MOST_IN_SET` changes; of what does not restore one, whether
-        that is known
-    """
-
-    kind: Kind
-    means: str
-    things: int
-    restores: bool
-    sets: int
-    complete: bool
-
-
-@dataclass(frozen=True)
-class Relaxations:
-    """What restores a plan.
-
-    Parameters
-    ----------
-    has_plan : whether the study has one as it is: nothing was relaxed
-    restored : those first that leave fewest cases uncovered, of these the cheapest
-    of_kinds : of each kind that the study has something of
-    restores : whether all changes together do
-    why_not : where they do not, what stands in the way then
-    is_stopped : whether it was interrupted: more may do
-    in_whole_numbers : whether the linear program has a solution as it is: whole numbers alone do not
-    """
-
-    study: Study
-    has_plan: bool
-    restored: tuple[Restored, ...] = ()
-    of_kinds: tuple[OfKind, ...] = ()
-    restores: bool = True
-    why_not: str = ""
-    is_stopped: bool = False
-    in_whole_numbers: bool = False
-    not_in_whole_numbers: int = 0
-    """sets with which the linear program has a solution, but whole numbers have none, as far as their changes go"""
-    uncoverable: int = 0
-    """cases that no capacity can serve, of a study that has a plan"""
-    unsure: tuple[str, ...] = ()
-    """what the solver could not find out: more may restore a plan"""
-    is_known: bool = True
-    """whether it is known that the study has no plan as it is"""
-    is_proven_smallest: bool = True
-    """whether a change that goes further restores what a shorter one does, so that no smaller set is missed: not by
-    waiting, for what is in NOT_ALWAYS_LOOSER"""
 
 
 def relaxations(

@@ -65,9 +65,9 @@ def review_explained(
     """
     sections, good, unsure = list[Section](), True, tuple[str, ...]()
     if asked.pool is not None:
-        answered = explain_pool(plan, asked.pool, asked.hour, asked.offer, progress)
-        sections += pool_sections(plan, answered)
-        missing = [row.offer for row in answered.offers if row.entry is not None and row.entry.why == INTERRUPTED]
+        explained_pool = explain_pool(plan, asked.pool, asked.hour, asked.offer, progress)
+        sections += pool_sections(plan, explained_pool)
+        missing = [row.offer for row in explained_pool.offers if row.entry is not None and row.entry.why == INTERRUPTED]
         unsure += (f"{INTERRUPTED}: the price of entry of {first_of(missing, MOST_NAMED)}",) if missing else ()
     if asked.workload is not None and asked.origin is not None:
         candidates = explain_candidates(plan, asked.workload, asked.origin, asked.hour, asked.failure)

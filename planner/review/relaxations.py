@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from planner.errors import NoPlan
 from planner.questions.relaxable import KINDS
-from planner.questions.relaxations import OfKind, Relaxations, Restored
+from planner.questions.restored import OfKind, Relaxations, Restored
 from planner.questions.smallest_sets import MOST_IN_SET
 from planner.review.report import (
     AT_RISK,

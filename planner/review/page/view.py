@@ -130,8 +130,8 @@ def _lines(lines: Iterable[Line]) -> tuple[list[LineView], list[LineView]]:
 def _line(text: str) -> LineView:
     severity = severity_of_line(text)
     classes = ["part"] if text.startswith(INDENT) else []
-    written = text if isinstance(text, Command) else tied(text.strip())
-    return LineView(written, " ".join([*classes, *([CLASS_OF[severity]] if severity else [])]))
+    line = text if isinstance(text, Command) else tied(text.strip())
+    return LineView(line, " ".join([*classes, *([CLASS_OF[severity]] if severity else [])]))
 
 
 def _table(section: Section, title: str) -> TableView | None:
