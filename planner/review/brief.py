@@ -283,7 +283,7 @@ def _read_next(path: str | None) -> Section:
     file = shlex.quote(path or PLAN_FILE)
     commands = {
         f"planner review {file}": "all of it; -o review.html: a page",
-        f"planner explain {file}": "why, and what a step of each limit is worth",
+        f"planner explain {file}": "why; what a step of a limit is worth",
         f"planner drill {file}": "every failure replayed",
         f"planner emit all {file} --out out": "files to carry it out",
     }

@@ -248,8 +248,10 @@ def test_long_commands_stand_above_what_they_are_for(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     path = f"/{'a' * 30}/plan.json"
     lines = render(Report("t", True, (_read_next(path),)), "text").splitlines()[3:]
-    assert lines[2:4] == [f"  planner explain {path}", "    why, and what a step of each limit is worth"]
+    assert lines[2:4] == [f"  planner explain {path}", "    why; what a step of a limit is worth"]
     assert len(lines) == 8 and max(map(len, lines)) <= 80
+    short = render(Report("t", True, (_read_next("plan.json"),)), "text").splitlines()[3:]
+    assert len(short) == 4 and max(map(len, short)) <= 80
 
 
 def test_plan_prints_a_brief_and_the_review_on_demand(tmp_path, not_drilled):
