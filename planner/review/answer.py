@@ -7,7 +7,7 @@ from planner.plan.audit import Audit, audit
 from planner.plan.in_hand import Plan, in_hand
 from planner.review.assumptions import assumptions_section
 from planner.review.bottlenecks import bottlenecks_section
-from planner.review.changes import changes_section, held_today
+from planner.review.changes import changes_section, held_today, in_failures_only
 from planner.review.decision import deadlines_section, decision_section, uncoverable_section
 from planner.review.failures import failures_section
 from planner.review.first_minutes import first_minutes_lines
@@ -146,6 +146,7 @@ def _answer(plan: Plan, checked: Audit) -> Section:
         "uncoverable": plan.file.uncoverable,
         "goals": _goals(plan),
         "held_today": dict(zip(("machines", "pools"), held_today(plan), strict=True)),
+        "in_failures_only": in_failures_only(plan),
         "today": plan.study.today,
         "months": plan.study.horizon.months,
         "cost_usd_per_month": cost_usd_per_month(plan),

@@ -11,6 +11,7 @@ from planner.plan.orders import Order
 from planner.review.failures import failure_rows
 from planner.review.report import Column, Section, first_of, short_failure, usd
 from planner.study.calendar import spans, touches
+from planner.study.records.study import Claim
 
 Action = Literal["add", "change", "remove"]
 SIGN: dict[Action, str] = {"add": "+", "change": "~", "remove": "-"}
@@ -38,6 +39,24 @@ class ChangeOfFleet:
     unit: str
     usd: float | None
     detail: str
+
+
+@dataclass(frozen=True)
+class Evicted:
+    """Replicas in the failure in which most are evicted: of those that survive it; and those that are lost in it."""
+
+    failure: str
+    survive: int
+    evicted: int
+    lost: int
+
+
+@dataclass(frozen=True)
+class InFailuresOnly:
+    """What a failure changes for as long as it lasts, and nothing else does."""
+
+    taken_back: tuple[Claim, ...]
+    most_evicted: Evicted | None
 
 
 def changes_of_fleet(plan: Plan) -> list[ChangeOfFleet]:
@@ -73,27 +92,29 @@ def _built(plan: Plan) -> Iterator[ChangeOfFleet]:
         yield ChangeOfFleet("add", built.build_out, "build-out", 0, built.units, "modules", paid, usable)
 
 
-def _lent(plan: Plan) -> Iterator[str]:
-    """What is lent and taken back when something fails; what never comes back stays as it is."""
-    for claim in plan.study.claims:
-        if claim.machines and claim.reclaim_seconds is not None:
-            yield (
-                f"in a failure only, no change: {claim.machines} machines of {claim.pool} that are lent to "
-                f"{claim.lent_to} are taken back, {claim.reclaim_seconds:g} s after it is detected"
-            )
-
-
-def _evicted(plan: Plan) -> Iterator[str]:
-    """The failure in which most replicas are evicted for others."""
+def in_failures_only(plan: Plan) -> InFailuresOnly:
+    """What is taken back and evicted while something is lost; what is never taken back stays as it is."""
+    claims = tuple(claim for claim in plan.study.claims if claim.machines and claim.reclaim_seconds is not None)
     worst = max(failure_rows(plan), key=lambda row: (row.replicas_evicted, row.failure), default=None)
-    if worst is not None and worst.replicas_evicted >= 1:
-        runs, lost, evicted = (
-            round(n)
-            for n in (worst.replicas_kept + worst.replicas_evicted, worst.replicas_lost, worst.replicas_evicted)
-        )
+    if worst is None or worst.replicas_evicted < 1:
+        return InFailuresOnly(claims, None)
+    survive, evicted = worst.replicas_kept + worst.replicas_evicted, worst.replicas_evicted
+    return InFailuresOnly(claims, Evicted(worst.failure, round(survive), round(evicted), round(worst.replicas_lost)))
+
+
+def _in_failures_only(plan: Plan) -> Iterator[str]:
+    """The same in sentences."""
+    only = in_failures_only(plan)
+    for claim in only.taken_back:
         yield (
-            f"in a failure only, no change: when {short_failure(worst.failure)} is lost, {evicted:,} of {runs:,} "
-            f"replicas that survive are evicted for others while it lasts, the most in any; {lost:,} are lost"
+            f"in a failure only, no change: {claim.machines} machines of {claim.pool} that are lent to "
+            f"{claim.lent_to} are taken back, {claim.reclaim_seconds:g} s after it is detected"
+        )
+    if (most := only.most_evicted) is not None:
+        yield (
+            f"in a failure only, no change: when {short_failure(most.failure)} is lost, {most.evicted:,} of "
+            f"{most.survive:,} replicas that survive are evicted for others while it lasts, the most in any; "
+            f"{most.lost:,} are lost"
         )
 
 
@@ -133,8 +154,7 @@ def changes_section(plan: Plan) -> Section:
     after = (
         "USD over the horizon, not discounted; against what runs, read from files: planner review PLAN --against-today "
         "FILES",
-        *_lent(plan),
-        *_evicted(plan),
+        *_in_failures_only(plan),
         closing,
     )
     return Section("CHANGES AGAINST TODAY", lines, columns, rows, after, part="answer", when_all=True)

@@ -38,6 +38,11 @@ from planner.solve.search import Effort
 from planner.study.read import read_study
 from planner.study.records.study import Study
 
+CUT = """[...document.querySelectorAll('.scroll')].filter(e =>
+  e.clientHeight && e.scrollWidth > e.clientWidth + 1).map(e => e.getAttribute('aria-label'))"""
+"""Tables that are wider than the screen."""
+STAYS = "Math.max(...[...document.querySelectorAll('table:not(.stacks) tbody th')].map(th => th.offsetWidth))"
+"""Width of what stays in view while a table is moved; rows that stand below each other are not moved."""
 HOSTILE = '<script>alert(1)</script>[red]"x"\'&amp;'
 runner = CliRunner()
 
@@ -389,11 +394,23 @@ def test_in_chromium_it_fits_is_readable_and_asks_for_nothing(browser, address, 
         looked.set_viewport_size({"width": width, "height": 900})
         count, low = looked.evaluate(LOW_CONTRAST)
         assert count > 100 and low == [], f"{width} px, {scheme}"
-        stays = looked.evaluate("Math.max(...[...document.querySelectorAll('tbody th')].map(th => th.offsetWidth))")
+        stays = looked.evaluate(STAYS)
         assert width > 360 or stays < 0.6 * width, "what names a row stays in view, and leaves room for the others"
         wide = looked.evaluate("document.documentElement.scrollWidth")
         assert wide <= width, f"{wide} px wide in a window of {width} px"
     assert said == [] and [url for url in asked if not url.startswith("data:")] == [address]
+    looked.close()
+
+
+@pytest.mark.page
+def test_a_row_with_long_words_is_read_on_a_narrow_screen(browser, tmp_path):
+    texts = ("2026-12-04", *(f"20,450,83{n}" for n in range(4)), "21 capacity_block of aws/ap-south-2/trn2; " * 4)
+    columns = tuple(Column(f"what is due {n}", lambda row, n=n: row[n]) for n in range(len(texts)))
+    path = tmp_path / "page.html"
+    path.write_text(page(Report("drill", True, (Section("ROWS", (), columns, [texts]),))), encoding="utf-8")
+    looked = browser.new_page(viewport={"width": 360, "height": 900})
+    looked.goto(path.as_uri())
+    assert looked.evaluate(CUT) == []
     looked.close()
 
 
