@@ -54,10 +54,8 @@ def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 _refuse_other_format(options["format"])
             options["format"] = Format.json
         out = options.get("out") if takes_report else None
-        if out is not None:
-            options["format"] = Format(format_of(options["format"], out))
         with answered(options["format"] or "text"):
-            _refuse_other_ending(out, options["format"])
+            _refuse_other_ending(out, format_of(options["format"] or "text", out))
             if options["format"] == "xlsx":
                 _refuse_terminal(out)
         with of_section(section):

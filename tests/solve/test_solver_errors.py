@@ -213,5 +213,5 @@ def test_known_late_tells_no_plan_from_not_found(monkeypatch):
 def test_a_comparison_that_was_not_found_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr("planner.plan.plan._on_equal_terms", lambda *given: None)
     done = CliRunner().invoke(app, ["plan", str(write_study(tmp_path)), "--quiet", "--out", str(tmp_path / "p.json")])
-    assert "on equal terms: not known" in " ".join(done.stdout.split())
+    assert "on equal terms not known" in " ".join(done.stdout.split())
     assert "on equal terms is not known" in " ".join(done.stderr.split())
