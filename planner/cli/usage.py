@@ -67,6 +67,9 @@ def usage_finding(error: Any, words: Sequence[str]) -> Finding:
         return Finding(command, f"{name}: {described}".removesuffix(": "), "nothing", f"add it; {see}")
     if param is not None:
         value = _value(param, words)
+        of_argument = re.search(r"'(.*)' is not one of ", error.message)  # the framework alone knows which word it was
+        if value is None and of_argument is not None:
+            value = of_argument[1]
         got = "a value that cannot be read" if value is None else quoted(value)
         described = getattr(param, "help", None) or "see its help"
         return Finding(_name(param), _expected(error.message), got, f"correct it: {described}; {see}")

@@ -22,6 +22,7 @@ FOLDER = Path(__file__).resolve().parents[2]
         (["plan", "x", "--seconds", "inf"], "--seconds", "a number of at least 0.1", "'inf'"),
         (["plan", "x", "--rounds", "-1"], "--rounds", "a number of at least 0", "'-1'"),
         (["plan", "x", "-fpdf"], "--format", "one of 'text', 'md', 'json', 'html', 'csv', 'xlsx'", "'pdf'"),
+        (["list", "nosuch"], "WHAT", "one of 'models', 'profiles', 'pools', 'offers', 'stacks', 'outages'", "'nosuch'"),
         (["whatif", "x", "--most", "0"], "--most", "a number of at least 1", "'0'"),
         (["plan", "x", "--gab", "1%"], "planner plan", "an option that it has", "'--gab' (did you mean '--gap'?)"),
         (["plan", "x", "y"], "planner plan", "no more arguments", "'y'"),
