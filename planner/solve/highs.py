@@ -321,5 +321,5 @@ def _answer(highs: Any, lp: LinearProgram, model_status: Any, is_mip: bool) -> A
         reduced, duals = np.array(solution.col_dual) / lp.unit, np.array(solution.row_dual) * factors
         return Answer(status, values, info.objective_function_value, bound, reduced, duals, nodes)
     if model_status in (kind.kInfeasible, kind.kUnboundedOrInfeasible):
-        return Answer(INFEASIBLE, None, INFINITY, INFINITY)
-    return Answer(NOTHING, None, INFINITY, bound if is_mip else -INFINITY)
+        return Answer(INFEASIBLE, None, INFINITY, INFINITY, nodes=nodes)
+    return Answer(NOTHING, None, INFINITY, bound if is_mip else -INFINITY, nodes=nodes)

@@ -35,8 +35,6 @@ PART_NODES = 100
 TIMES_BETWEEN = 3
 """How often whole numbers that failures broke are looked for anew between these and the best plan, before they are only
 added to: what is added stays."""
-NEARLY_PROVEN = 2.5
-"""Within so many times the asked gap of the linear program a similar plan most often lacks but the bound."""
 LOOSE_TIMES = 8
 """So many times the nodes of another search has one with less whole: its nodes are less work."""
 DROP_NODES = 300
@@ -97,12 +95,17 @@ class WholePlan(Reached):
 
     def _run(self) -> None:
         if self.start is not None:
-            self._from_a_similar_plan(self.start)
+            self._keep_similar_plan(self.start)
+            if not self._is_proven():
+                self._raise_bound_at_root()
+                if self.best is None or not (self.effort.quick or self._is_proven()):
+                    self._search_near(self.start)
             if self.best is not None and self.effort.quick:
                 self._drop()
                 return
+        else:
+            self._raise_bound_at_root()
         if self.best is None:
-            self._make_whole_binding()
             self._first_plan()
         if self.best is not None and not self._is_proven():
             self._improve_quickly()
@@ -111,17 +114,16 @@ class WholePlan(Reached):
         if not self._is_large() and self.best is not None and not self._is_proven():
             self._search_loosened()
 
-    def _make_whole_binding(self) -> None:
-        """Before a first plan of a small program: what binds with parts of replicas most often does with whole ones."""
-        if not self._is_large():
-            self.tests.make_whole(self.search.blocks)
+    def _raise_bound_at_root(self) -> None:
+        """Before the plans of a small program: the bound of its root, with the replicas of binding failures whole.
 
-    def _prove_at_once(self) -> None:
-        """Raise the bound of a plan that is so near to it that it most often lacks nothing else."""
-        if self.best is None or self._is_proven():
+        What binds with parts of replicas most often does with whole ones. Searches for plans end at this bound, not at
+        that of the linear program, and most often it is near enough to prove them.
+        """
+        if self._is_large():
             return
-        if self.gap(self.best) <= NEARLY_PROVEN * self.effort.gap_fraction:
-            self._search_once(self._first_nodes(), only_bound=True)
+        self.tests.make_whole(self.search.blocks)
+        self._raise_bound(self._solve("the root", None, 0.0, 1, only_bound=True, bound_alone=True))
 
     def _first_plan(self) -> None:
         """The linear program where it is whole, else whole numbers in what it buys."""
@@ -141,27 +143,26 @@ class WholePlan(Reached):
         values = self.lp_values[self.integers.integral[: len(self.lp_values)]]
         return bool(np.abs(values - np.round(values)).max(initial=0.0) < WHOLE)
 
-    def _from_a_similar_plan(self, start: Decisions) -> None:
-        """Keep a similar plan where it is a plan of this problem, too, and look for whole numbers near it."""
-        in_start = np.zeros(len(self.integers.lower))
-        in_start[self.bought.at] = self.bought.values_of(start)
-        bounds = self.bought.exactly(in_start)
+    def _keep_similar_plan(self, start: Decisions) -> None:
+        """Keep a similar plan where it is a plan of this problem, too; its failures are for the tests."""
+        bounds = self.bought.exactly(self._values_of(start))
         if bounds is not None:
             answer = self._solve("the similar plan", bounds, PART_GAP * self.effort.gap_fraction, PART_NODES)
             if answer.values is not None:
                 self._test(answer.values)
-        if self._is_proven() or (self.best is not None and self.effort.quick):
-            return
-        self._prove_at_once()
-        if self._is_proven():
-            return
-        if self.best is None:
-            self._make_whole_binding()
-        bounds = self.bought.between(self._lifted(in_start), self._lifted(self.lp_values))
+
+    def _search_near(self, start: Decisions) -> None:
+        """Look for whole numbers between a similar plan and the linear program."""
+        bounds = self.bought.between(self._values_of(start), self._lifted(self.lp_values))
         answer = self._part("near the similar plan", bounds, self._start())
         if answer.values is not None and self._is_cheaper(answer.objective):
             self._survive(answer.values)
-            self._prove_at_once()
+
+    def _values_of(self, start: Decisions) -> np.ndarray:
+        """What a similar plan buys and runs, as values of all columns."""
+        values = np.zeros(len(self.integers.lower))
+        values[self.bought.at] = self.bought.values_of(start)
+        return values
 
     def _improve(self) -> None:
         """Search around the best plan, unless nothing has changed since that was done.
@@ -412,6 +413,7 @@ class WholePlan(Reached):
         end_at_usd: float | None = None,
         integral: np.ndarray | None = None,
         cutoff_usd: float = INFINITY,
+        bound_alone: bool = False,
     ) -> Answer:
         """The best whole numbers within bounds (none: those of the program), as far as gap and nodes go.
 
@@ -438,6 +440,7 @@ class WholePlan(Reached):
             progress=(lambda cost, bound: self._say(label, bound)) if bounds is None else None,
             only_bound=only_bound,
             cutoff_usd=cutoff_usd,
+            bound_alone=bound_alone,
         )
         if answer.status not in (OPTIMAL, INFEASIBLE) and self.search.out_of_time():
             self.time_limit_ended = True

@@ -84,13 +84,13 @@ def test_what_is_shed_and_what_requests_cost_are_weighed_by_the_same_hours():
 
 def test_a_start_near_a_similar_plan_changes_nothing_that_is_proven(monkeypatch):
     plans, near = 0, []
-    look = searching.WholePlan._from_a_similar_plan
+    look = searching.WholePlan._search_near
 
     def looked(self, start):
         look(self, start)
         near.append(self.best is not None)
 
-    monkeypatch.setattr(searching.WholePlan, "_from_a_similar_plan", looked)
+    monkeypatch.setattr(searching.WholePlan, "_search_near", looked)
     for seed in range(24):
         study = random_study(seed)
         try:

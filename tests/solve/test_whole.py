@@ -127,7 +127,7 @@ def test_a_start_that_holds_is_never_answered_with_a_dearer_plan():
     assert compared >= 8
 
 
-@pytest.mark.parametrize("seed", [0, 6, 7])
+@pytest.mark.parametrize("seed", [1, 2, 6])
 def test_the_best_plan_is_always_a_start(seed, monkeypatch):
     """With spot machines: tests reckon with more non-preemptible replicas than the program asked for."""
     started, begin = [], WholePlan._start
