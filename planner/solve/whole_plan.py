@@ -145,7 +145,7 @@ class WholePlan(Reached):
 
     def _keep_similar_plan(self, start: Decisions) -> None:
         """Keep a similar plan where it is a plan of this problem, too; its failures are for the tests."""
-        bounds = self.bought.exactly(self._values_of(start))
+        bounds = self.bought.exactly(self._as_values(start))
         if bounds is not None:
             answer = self._solve("the similar plan", bounds, PART_GAP * self.effort.gap_fraction, PART_NODES)
             if answer.values is not None:
@@ -153,12 +153,12 @@ class WholePlan(Reached):
 
     def _search_near(self, start: Decisions) -> None:
         """Look for whole numbers between a similar plan and the linear program."""
-        bounds = self.bought.between(self._values_of(start), self._lifted(self.lp_values))
+        bounds = self.bought.between(self._as_values(start), self._lifted(self.lp_values))
         answer = self._part("near the similar plan", bounds, self._start())
         if answer.values is not None and self._is_cheaper(answer.objective):
             self._survive(answer.values)
 
-    def _values_of(self, start: Decisions) -> np.ndarray:
+    def _as_values(self, start: Decisions) -> np.ndarray:
         """What a similar plan buys and runs, as values of all columns."""
         values = np.zeros(len(self.integers.lower))
         values[self.bought.at] = self.bought.values_of(start)
@@ -183,8 +183,14 @@ class WholePlan(Reached):
         self.searched_around = self._progress_made()
 
     def _improve_quickly(self) -> None:
-        """Search neighbourhoods of the best plan once, in a small program the two smallest: they give most of it."""
-        for neighbourhood in self._neighbourhoods()[: None if self._is_large() else 2]:
+        """Search neighbourhoods of the best plan once, of a small program the two smallest: they give most of it.
+
+        Of a large one the tree is asked after the first: most of what it takes is its root, which is to be had but once
+        where that is enough.
+        """
+        for n, neighbourhood in enumerate(self._neighbourhoods()[: None if self._is_large() else 2]):
+            if n == 1 and self._is_large() and not self._is_proven():
+                self._search_once(self.search.most_nodes())
             if not self._is_proven():
                 self._search_around(neighbourhood)
 
