@@ -14,10 +14,9 @@ from planner.plan.decisions import (
     upkeep_apart,
     with_shortfall,
 )
-from planner.plan.explain import shortage
+from planner.plan.explain import Shortage, shortage
 from planner.plan.in_hand import Plan
 from planner.plan.violations import TOLERANCE, Violation, differs, each_once
-from planner.problem.build import build
 from planner.problem.failures import uncounted_at_most
 from planner.problem.problem import Problem
 from planner.problem.rules.costs import COSTS
@@ -65,7 +64,7 @@ def wrong_totals(plan: Plan) -> Iterator[Violation]:
 def _costs(plan: Plan) -> Iterator[Violation]:
     """Costs by component, of this plan and of those that it is compared with."""
     file, p = plan.file, plan.problem
-    without_goals = build(file.study, file.demand_case, with_goals=False)
+    short_of: dict[object, Shortage | None] = {}
     components = {cost.__name__ for cost in COSTS}
     compared = compared_plans(file)
     for what, costs in (("costs_usd", file.costs_usd), *((f"{name}.costs_usd", x.costs_usd) for name, x in compared)):
@@ -80,7 +79,10 @@ def _costs(plan: Plan) -> Iterator[Violation]:
         bought = with_shortfall(p, purchased(p.hourly, other.purchases, other.builds))
         stated = upkeep_apart(p, bought, other.costs_usd)
         yield from _compared_names(p, what, other)
-        yield from _compared_requests(without_goals, what, other)
+        bought_and_built = other.purchases, other.builds
+        if bought_and_built not in short_of:  # on equal terms is most often the plan without goals
+            short_of[bought_and_built] = _short_of(plan.problem_without_goals, other)
+        yield from _compared_requests(plan.problem_without_goals, what, other, short_of[bought_and_built])
         for name, usd in costs_usd(p, bought).items():
             if name in PAID_BY_PURCHASES and differs(stated.get(name, 0.0), usd):
                 yield Violation(f"{what}.costs_usd", name, 0.0, f"{usd:,.2f} is true")
@@ -135,8 +137,8 @@ def _compared_names(p: Problem, what: str, other: WithoutGoals) -> Iterator[Viol
     yield from each_once(f"{what}.builds", built, Counter((m.build_out, m.when) for m in other.builds))
 
 
-def _compared_requests(p: Problem, what: str, other: WithoutGoals) -> Iterator[Violation]:
-    """A plan beside this one serves normal operation with what it buys, and says of its requests what they can cost.
+def _short_of(p: Problem, other: WithoutGoals) -> Shortage | None:
+    """What normal operation is short of with what a plan beside this one buys; None: nothing.
 
     `p` is the problem without survival goals: with them there are rows of what counts in failures.
     """
@@ -145,7 +147,12 @@ def _compared_requests(p: Problem, what: str, other: WithoutGoals) -> Iterator[V
     ordered = {key: 2 * (units.get(key, 0.0),) for key in (*may_buy(p), *may_build(p))}
     alone = {NORMAL: p.failures[NORMAL]}
     q = replace(p, failures=alone, priced={}, objective="cost", rescaled=frozenset(), ordered=ordered, budget_usd=None)
-    short, wanted_of_all = shortage(q, NORMAL), sum(p.demand_requests_per_second.values())
+    return shortage(q, NORMAL)
+
+
+def _compared_requests(p: Problem, what: str, other: WithoutGoals, short: Shortage | None) -> Iterator[Violation]:
+    """A plan beside this one serves normal operation with what it buys, and says of its requests what they can cost."""
+    wanted_of_all = sum(p.demand_requests_per_second.values())
     if short is not None and not (short.rows and short.requests_per_second <= TOLERANCE * max(1.0, wanted_of_all)):
         least = f"{short.requests_per_second:,.6f} requests/s" if short.rows else "limits, spare machines and claims"
         yield Violation(f"{what}.purchases", "", short.requests_per_second, f"normal operation is short of {least}")

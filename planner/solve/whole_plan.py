@@ -355,6 +355,8 @@ class WholePlan(Reached):
                 answer = self._repaired(values)
             if answer.values is None or not self._is_cheaper(answer.objective):
                 return
+            if np.array_equal(answer.values, values):  # what broke taught the program nothing: it would break again
+                return
             values = answer.values
 
     def _repaired(self, values: np.ndarray) -> Answer:
