@@ -1,11 +1,24 @@
-"""Reports fold tables to the terminal: tests and goldens have one of 120 columns. Which tests are quick."""
+"""Reports fold tables to the terminal: tests and goldens have one of 120 columns. Which tests are quick.
 
+What all tests cost together is kept down here: modules are compiled once, and what collecting leaves behind is looked
+through by no later garbage collection.
+"""
+
+import gc
 import importlib.util
 import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 os.environ["COLUMNS"] = "120"
+if sys.dont_write_bytecode:
+    # no bytecode beside the sources was asked for: it is kept where pytest keeps its own, also for processes of tests
+    sys.dont_write_bytecode, sys.pycache_prefix = False, str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
+    os.environ["PYTHONDONTWRITEBYTECODE"], os.environ["PYTHONPYCACHEPREFIX"] = "", sys.pycache_prefix
 collect_ignore = [] if importlib.util.find_spec("tf") else ["support/terraform_provider.py"]
 """Helpers that need packages of requirements-emit.txt are not looked into for doctests without them."""
 QUICK = {
@@ -49,3 +62,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.name in QUICK and getattr(item, "originalname", "") not in NOT_QUICK:
             item.add_marker("quick")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Thousands of tests and their modules stay to the end: no garbage is looked for among them."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Of `pytest -n auto`: a worker that has nothing left takes tests from the one that has most.
+
+    As it comes, tests are given out in portions of hundreds: one worker ends minutes after the other.
+    """
+    if config.getoption("dist") != "load":
+        return None
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
