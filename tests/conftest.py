@@ -7,7 +7,10 @@ through by no later garbage collection.
 import gc
 import importlib.util
 import os
+import socket
+import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,6 +65,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.name in QUICK and getattr(item, "originalname", "") not in NOT_QUICK:
             item.add_marker("quick")
+
+
+@pytest.fixture(scope="session")
+def planner_command() -> Iterator[list[str]]:
+    """What `planner` is in a test that runs commands as a user does, one after the other (support/forked.py)."""
+    program, root = Path(__file__).parent / "support" / "forked.py", Path(__file__).parents[1]
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listening:
+        address = f"{folder}/planner"
+        listening.bind(address)
+        listening.listen()
+        server = subprocess.Popen(
+            [sys.executable, str(program), "serve", str(listening.fileno())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,  # as of a command whose output is read: its copies have files that cannot be sought
+            stderr=subprocess.STDOUT,
+            pass_fds=[listening.fileno()],
+            env={**os.environ, "PYTHONPATH": str(root)},
+        )
+        yield [sys.executable, "-IS", str(program), address]
+        server.communicate()
 
 
 @pytest.hookimpl(wrapper=True)
