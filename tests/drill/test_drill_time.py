@@ -73,7 +73,7 @@ def over_time(seed: int):
 
 
 def test_audit_and_drill_agree_over_time_also_on_weakened_plans():
-    """With what a random study holds and lends by itself; contracts of all kinds are test_agreement.py's, 80 studies."""
+    """With what a random study holds and lends by itself; test_agreement.py has 80 studies of all contracts."""
     plans = broken = waiting = 0
     for seed in range(0, 64, 4):
         study = over_time(seed)
