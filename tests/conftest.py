@@ -76,7 +76,7 @@ def planner_command() -> Iterator[list[str]]:
         listening.bind(address)
         listening.listen()
         server = subprocess.Popen(
-            [sys.executable, str(program), "serve", str(listening.fileno())],
+            [sys.executable, "-W", "ignore::DeprecationWarning", str(program), "serve", str(listening.fileno())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,  # as of a command whose output is read: its copies have files that cannot be sought
             stderr=subprocess.STDOUT,
@@ -84,7 +84,8 @@ def planner_command() -> Iterator[list[str]]:
             env={**os.environ, "PYTHONPATH": str(root)},
         )
         yield [sys.executable, "-IS", str(program), address]
-        server.communicate()
+        said, _ = server.communicate()
+        assert server.returncode == 0, said.decode()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -103,7 +104,7 @@ def pytest_collection() -> Iterator[None]:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Of `pytest -n auto`: a worker that has nothing left takes tests from the one that has most.
 
-    As it comes, tests are given out in portions of hundreds: one worker ends minutes after the other.
+    As it comes, tests are given out in portions of hundreds, and slow ones stand side by side.
     """
     if config.getoption("dist") != "load":
         return None
