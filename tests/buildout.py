@@ -6,25 +6,29 @@ Blocks are as in tests/postmortem.py. A command that occurs in several blocks is
 import os
 import shlex
 import subprocess
-import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from postmortem import BLOCK, ROOT, Block, blocks, picture, prepared
+from postmortem import BLOCK, PLANNER, ROOT, Block, blocks, picture, prepared
 
 README = ROOT / "examples" / "buildout" / "README.md"
 COLUMNS = "132"
 TELL_PROGRESS = ("plan", "whatif", "drill", "ladder")
 
 
-def outputs(found: list[Block], folder: Path) -> list[str]:
-    """What each block shows when the commands are run one after the other in a folder with the examples in it."""
+def outputs(found: list[Block], folder: Path, planner: Sequence[str] = PLANNER) -> list[str]:
+    """What each block shows when the commands are run one after the other in a folder with the examples in it.
+
+    Plans of a matrix are made one by one, which changes no byte of them.
+    """
     env = {**os.environ, "COLUMNS": COLUMNS, "PYTHONPATH": str(ROOT)}
     said: dict[str, subprocess.CompletedProcess[str]] = {}
     for block in found:
-        words = shlex.split(block.command)
+        _, verb, *words = shlex.split(block.command)
         if block.command not in said:
-            command = [sys.executable, "-m", *words, *(["--quiet"] if words[1] in TELL_PROGRESS else [])]
+            more = [*(["--quiet"] if verb in TELL_PROGRESS else []), *(["--jobs", "1"] if "--matrix" in words else [])]
+            command = [*planner, verb, *words, *more]
             said[block.command] = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=env)
         done = said[block.command]
         assert done.returncode == block.code, f"{block.command}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"

@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,11 +53,14 @@ def picture(output: str, shows: tuple[str, ...]) -> str:
     return "\n".join(found) + "\n"
 
 
-def run(block: Block, folder: Path) -> str:
+PLANNER = (sys.executable, "-m", "planner")
+
+
+def run(block: Block, folder: Path, planner: Sequence[str] = PLANNER) -> str:
     """What a block shows when its command is run in a folder with the examples in it."""
-    words = shlex.split(block.command)
+    _, verb, *words = shlex.split(block.command)
     env = {**os.environ, "COLUMNS": "120", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", *words, *(["--quiet"] if words[1] in ("plan", "drill", "ladder") else [])]
+    command = [*planner, verb, *words, *(["--quiet"] if verb in ("plan", "drill", "ladder") else [])]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=env)
     assert done.returncode == block.code, f"{block.command}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return picture(done.stdout, block.shows)

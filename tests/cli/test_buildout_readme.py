@@ -27,10 +27,10 @@ def test_every_block_is_checked():
     assert {block.command.split()[1] for block in BLOCKS} >= {"plan", "review", "whatif", "diff"}
 
 
-def test_the_readme_is_real_output(tmp_path):
+def test_the_readme_is_real_output(tmp_path, planner_command):
     """One test: the commands build on each other. Then what the README says of the plans that they wrote."""
     folder = prepared(tmp_path)
-    for block, text in zip(BLOCKS, outputs(BLOCKS, folder), strict=True):
+    for block, text in zip(BLOCKS, outputs(BLOCKS, folder, planner_command), strict=True):
         if not goldens.other_versions():
             assert text == block.text, f"{block.command}: python tests/buildout.py writes it anew"
     plan = read_plan(folder / "plan.json")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -25,12 +26,12 @@ def blocks(text):
 
 
 @pytest.fixture
-def shell(tmp_path):
+def shell(tmp_path, planner_command):
     """Run commands in an empty folder, with `planner` and `python` those of the tests; gives what they print."""
     programs = tmp_path / "programs"
     programs.mkdir()
-    for name, words in (("planner", "-m planner"), ("python", "")):
-        (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
+    for name, words in (("planner", planner_command), ("python", [sys.executable])):
+        (programs / name).write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
         (programs / name).chmod(0o755)
     folder = tmp_path / "empty"
     folder.mkdir()

@@ -26,21 +26,21 @@ def folder(tmp_path_factory):
     return prepared(tmp_path_factory.mktemp("postmortem"))
 
 
-def planned_in(folder):
+def planned_in(folder, planner_command):
     """The plan that later blocks read: each worker of a parallel run has its own folder."""
     path = folder / "plan.json"
     if not path.is_file():
-        run(next(block for block in BLOCKS if "--out plan.json" in block.command), folder)
+        run(next(block for block in BLOCKS if "--out plan.json" in block.command), folder, planner_command)
     return path
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=[block.command[8:40] for block in BLOCKS])
-def test_the_readme_is_real_output(block, folder):
+def test_the_readme_is_real_output(block, folder, planner_command):
     if why := goldens.other_versions():
         pytest.skip(why)
     if "plan.json" in block.command and "--out" not in block.command:
-        planned_in(folder)
-    assert run(block, folder) == block.text, "python tests/postmortem.py writes it anew"
+        planned_in(folder, planner_command)
+    assert run(block, folder, planner_command) == block.text, "python tests/postmortem.py writes it anew"
 
 
 def test_every_block_is_checked():
@@ -56,8 +56,8 @@ def studies():
 
 
 @pytest.fixture(scope="module")
-def plan(folder):
-    return read_plan(planned_in(folder))
+def plan(folder, planner_command):
+    return read_plan(planned_in(folder, planner_command))
 
 
 def test_the_two_studies_differ_in_the_second_login_alone(studies):

@@ -72,10 +72,10 @@ def over_time(seed: int):
     )
 
 
-@pytest.mark.parametrize("part", range(2))
-def test_audit_and_drill_agree_over_time_also_on_weakened_plans(part):
+def test_audit_and_drill_agree_over_time_also_on_weakened_plans():
+    """With what a random study holds and lends by itself; test_agreement.py has 80 studies of all contracts."""
     plans = broken = waiting = 0
-    for seed in range(part, 64, 2):
+    for seed in range(0, 64, 4):
         study = over_time(seed)
         try:
             plan = make_plan(study, Effort(gap_fraction=0.05))
@@ -97,7 +97,7 @@ def test_audit_and_drill_agree_over_time_also_on_weakened_plans(part):
                         }
                     )
                     for r in plan.replicas
-                    for n in [max(0, r.replicas - g.choice([0, 0, 1]))]
+                    for n in [max(0, r.replicas - g.choice([0, 1]))]
                 )
             }
         )
@@ -111,7 +111,7 @@ def test_audit_and_drill_agree_over_time_also_on_weakened_plans(part):
         }
         assert tested == drilled, (seed, tested ^ drilled)
         broken += len(drilled)
-    assert plans >= 25 and broken >= 20 and waiting >= 3, (plans, broken, waiting)
+    assert plans >= 12 and broken >= 20 and waiting >= 3, (plans, broken, waiting)
 
 
 def test_hours_and_days_are_those_of_the_study():

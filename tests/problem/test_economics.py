@@ -111,10 +111,13 @@ def test_the_loop_costs_what_the_whole_program_costs(objective):
     assert compared >= 15
 
 
-def test_priced_plans_pass_their_audit():
-    for seed in (0, 3):
-        plan = make_plan(priced(seed, "expected"), Effort(gap_fraction=0.05))
+@pytest.mark.parametrize("objective", ["expected", "worst_case", "cvar"])
+def test_priced_plans_pass_their_audit(objective):
+    asked = [priced(seed, objective, "tiny") for seed in range(4)]
+    for s in [*asked, priced(0, objective)] if objective == "expected" else asked:
+        plan = make_plan(s, Effort(gap_fraction=0.05))
         assert audit(plan).passed, audit(plan).violations[:3]
+        assert plan.costs_usd["outages"] != 0
 
 
 # ------------------------------------------------------------------ published

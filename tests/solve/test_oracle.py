@@ -68,10 +68,13 @@ def features(study: Study, solution: Solution | None) -> set[str]:
                 seen.add("room made for another stack")
     if any(value > 1e-6 and s[1] != NORMAL for (_, _, s), value in x.shed.items()):
         seen.add("shed")
-    at_once = found(_with_load_seconds(study, 0.0))
-    if at_once is not None and at_once.cost_usd < solution.cost_usd - 1e-6:
-        seen.add("binding deadline")
     return seen
+
+
+def a_deadline_binds(study: Study, solution: Solution | None) -> bool:
+    """Whether the plan costs more than if all were loaded at once: it is solved a second time for that."""
+    at_once = None if solution is None else found(_with_load_seconds(study, 0.0))
+    return at_once is not None and at_once.cost_usd < solution.cost_usd - 1e-6
 
 
 def _with_load_seconds(study: Study, seconds: float) -> Study:
@@ -93,6 +96,8 @@ def test_the_cheapest_plan_costs_what_brute_force_finds():
         if truth is not None and solution is not None:
             assert solution.bound_usd <= truth[0] + 1e-6, f"seed {seed}: a bound above the cheapest plan"
         counts.update(features(study, solution))
+        if not counts["binding deadline"]:  # one is enough, and each takes as long as the comparison itself
+            counts["binding deadline"] += a_deadline_binds(study, solution)
     assert not differ, "(seed, brute force, planner) [USD]"
     assert {name: counts[name] for name in FEATURES if not counts[name]} == {}, "not in the set, so not tested"
 

@@ -30,7 +30,8 @@ def clone(at: Path) -> tuple[Path, dict[str, str]]:
     for name, words in (("planner", "-m planner"), ("python", "")):
         (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
         (programs / name).chmod(0o755)
-    return folder, {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(folder)}
+    path = f"{programs}:{os.environ['PATH']}"
+    return folder, {**os.environ, "PATH": path, "PYTHONPATH": str(folder), "PYTHONPYCACHEPREFIX": ""}
 
 
 def follow(page: Path, folder: Path, env: dict[str, str]) -> str:
