@@ -9,15 +9,20 @@ program per failure; `rescale` lets gateways renormalise their weights over what
 """
 
 from planner.drill.claims import drill_state_claims
-from planner.drill.replay import Which, broken_rows, drill_fleet, drill_plan
+from planner.drill.moved import Move
+from planner.drill.replay import Block, Which, broken_rows, drill_fleet, drill_plan
+from planner.drill.replays import Replays
 from planner.drill.result import DrillResult, DrillRow, Mode, OutageImpact
 from planner.drill.without_purchases import broken_without
 
 __all__ = [
+    "Block",
     "DrillResult",
     "DrillRow",
     "Mode",
+    "Move",
     "OutageImpact",
+    "Replays",
     "Which",
     "broken_rows",
     "broken_without",

@@ -94,7 +94,7 @@ def of_plan(
         bought=tuple(bought),
         claims=tuple(claims),
         gateway_limits=_gateway_limits(instance, plan, hour),
-        stated=_stated_by_failure(plan, hour) if instance.queues is not None else {},
+        stated=_stated_by_failure(plan, hour),
         on_offers=on_offers,
     )
     if not any(tier.survive for tier in study.tiers):

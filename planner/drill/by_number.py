@@ -93,7 +93,8 @@ def as_stated(remaining: Remaining, made: Template, upper: Numbers, cost: Number
         of_both = (made.kept[t], kept, state.kept), (made.cold_started[t], cold_started, state.cold_started)
         for columns, replicas, stated in of_both:
             for name, count in stated.items():
-                replicas[instance.placements[name]] = count
+                if name in instance.placements:  # those without machines may be left out
+                    replicas[instance.placements[name]] = count
             low[columns] = high[columns] = np.minimum(replicas, upper[columns])
         running = low[made.kept[t]] + low[made.cold_started[t]]
         row_high[made.carries[t]] = (instance.filled(True, running) - most) * running / made.largest

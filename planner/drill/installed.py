@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from planner.drill.instance import ROUNDING, Flags, Instance, Numbers
+from planner.drill.instance import ROUNDING, Flags, Indices, Instance, Numbers
 from planner.drill.time_slices import HOURLY
 from planner.study.records.inventory import Offer
 from planner.study.records.plan import State
@@ -81,7 +81,7 @@ class InstalledFleet:
     held : machines owned or committed before the plan [q]
     claims : (pool, machines, seconds until they are back or none)
     gateway_limits : what gateways send over an edge at most, where the plan says so [i, e, requests/s]
-    stated : failure -> its states in the plan, where utilisation is by waiting: replicas to be tried, not believed
+    stated : failure -> its states in the plan: replicas to be tried, not believed
     """
 
     instance: Instance
@@ -97,6 +97,19 @@ class InstalledFleet:
     claims: tuple[tuple[int, float, float | None], ...] = ()
     stated: Mapping[str, Sequence[State]] = field(default_factory=dict)
     on_offers: tuple[OnOffer, ...] = ()
+
+    def of_placements(self, columns: Indices) -> "InstalledFleet":
+        """What is installed of some placements [e]."""
+        limits = self.gateway_limits
+        return replace(
+            self,
+            instance=self.instance.of_placements(columns),
+            replicas=self.replicas[columns],
+            non_preemptible=self.non_preemptible[columns],
+            base=self.base[:, columns],
+            gateway_limits=None if limits is None else limits[:, columns],
+            on_offers=tuple(row._replace(replicas=row.replicas[columns]) for row in self.on_offers),
+        )
 
     def lent(self) -> Numbers:
         """Machines that others have in normal operation [q]."""

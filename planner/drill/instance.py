@@ -115,6 +115,28 @@ class Instance:
             in_failure=self.in_failure[rows],
         )
 
+    def of_placements(self, columns: Indices) -> "Instance":
+        """The same study with some of its placements [e]."""
+        names = list(self.placements)
+        return replace(
+            self,
+            placements={names[e]: n for n, e in enumerate(columns.tolist())},
+            made_of=tuple(self.made_of[e] for e in columns.tolist()),
+            pool_of=self.pool_of[columns],
+            site_of=self.site_of[columns],
+            machines_per_replica=self.machines_per_replica[columns],
+            load_seconds=self.load_seconds[columns],
+            engine_start_seconds=self.engine_start_seconds[columns],
+            weights_gib=self.weights_gib[columns],
+            rollout=self.rollout[columns],
+            replica_seconds=self.replica_seconds[:, columns],
+            replica_seconds_in_failure=self.replica_seconds_in_failure[:, columns],
+            fits=self.fits[:, columns],
+            normal=self.normal[:, columns],
+            in_failure=self.in_failure[:, columns],
+            queues=None if self.queues is None else self.queues.of_placements(columns),
+        )
+
     def by_pool(self, per_placement: Numbers) -> Numbers:
         """Sum of each pool's placements [q]."""
         return np.bincount(self.pool_of, weights=per_placement, minlength=len(self.study.pools)).astype(np.float64)

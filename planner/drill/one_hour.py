@@ -19,7 +19,7 @@ from planner.drill.rescale import (
     times_of_weights,
     unmoved,
 )
-from planner.drill.resolve import Lent, Resolved, resolve
+from planner.drill.resolve import Lent, Programs, Resolved, resolve
 from planner.drill.result import DrillResult, DrillRow, Mode, OutageImpact
 from planner.drill.rows import tier_rows
 from planner.drill.shared_answers import Answers
@@ -152,6 +152,21 @@ def drill_hour(
         findings=tuple(dict.fromkeys(findings)),
         outage_impacts=tuple(sorted(impacts, key=dearest_first)),
     )
+
+
+def broken_in(remaining: Remaining, programs: Programs, most_nodes: int) -> list[DrillRow]:
+    """Rows of one re-solved failure that break, until its last deadline."""
+    return broken_of(remaining, resolve(remaining, programs, most_nodes, only_goals=True))
+
+
+def broken_of(remaining: Remaining, answer: Resolved) -> list[DrillRow]:
+    """Rows of the answer to one failure that break."""
+    offered, rows = remaining.offered[0], []
+    for elapsed in filter(remaining.failures[0].counts_at, sorted(answer.served)):
+        served = answer.served[elapsed]
+        if (remaining.due(elapsed)[0] * offered > served).any():  # mostly all is well, and no row is asked for
+            rows += tier_rows(remaining, elapsed, served, answer.served_by[elapsed])
+    return [row for row in rows if row.broken]
 
 
 def _by_weights(remaining: Remaining, routes: Routes) -> dict[int, Resolved]:

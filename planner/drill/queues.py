@@ -6,7 +6,7 @@ at all, of c slots under a load of a (Erlang's B and C, here by Simpson's rule),
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,16 @@ class Queues:
     met_seconds: Numbers
     wait_seconds: Mapping[float, Numbers]
     _known: dict[tuple[int, float], float] = field(default_factory=dict, compare=False, repr=False)
+
+    def of_placements(self, columns: NDArray[np.int64]) -> "Queues":
+        """Those of some placements [e]."""
+        waits = {percentile: seconds[columns] for percentile, seconds in self.wait_seconds.items()}
+        met = self.met_seconds[columns]
+        return replace(self, slots=self.slots[columns], met_seconds=met, wait_seconds=waits, _known={})
+
+    def with_seconds(self, factor: Numbers) -> "Queues":
+        """The same where requests keep a slot so many times as long [e]."""
+        return replace(self, met_seconds=self.met_seconds * factor, _known={})
 
     def most_filled(self, in_failure: bool, replicas: Numbers) -> Numbers:
         """How far so many replicas may be filled (0 to 1) [..., e]."""

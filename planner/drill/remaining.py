@@ -62,6 +62,23 @@ class Remaining:
             **{name: getattr(self, name)[f : f + 1] for name in arrays},
         )
 
+    def that_can_run(self) -> "Remaining":
+        """The same failures without placements that have no machines in any of them: what they cover stays covered."""
+        has_machines = (np.array([count.machines for count in self.counts]) > 0) & (self.pools > 0)
+        for f, count in enumerate(self.counts):
+            for _, q, _ in count.obtained:
+                has_machines[f, q] = self.pools[f, q] > 0
+        can_run = (self.survivors > 0) | (self.placements > 0) & has_machines[:, self.instance.pool_of]
+        columns = np.flatnonzero(can_run.any(axis=0))
+        arrays = ["placements", "may_start", "start_seconds", "weights", "survivors"]
+        return replace(
+            self,
+            fleet=self.fleet.of_placements(columns),
+            counts=tuple(replace(count, go_on=count.go_on[columns]) for count in self.counts),
+            limits=self.limits.of_placements(columns),
+            **{name: getattr(self, name)[:, columns] for name in arrays},
+        )
+
     def counts_less(self) -> Flags:
         """Whether an offer of a placement's pool counts less than all of it [f, e]."""
         less: Flags = np.array([count.less for count in self.counts])[:, self.instance.pool_of] > 0

@@ -65,6 +65,12 @@ class RequestLimits:
         """Those of one failure."""
         return replace(self, most=self.most[f : f + 1])
 
+    def of_placements(self, columns: Indices) -> "RequestLimits":
+        """Those of some placements [e]."""
+        by_placement = self.by_placement
+        mine = {n: by_placement[e] for n, e in enumerate(columns.tolist()) if e in by_placement}
+        return replace(self, by_placement=mine)
+
     def groups(self, flow: Indices, placement: Indices) -> list[tuple[Passed, Indices]]:
         """Edges [k] whose requests pass the same; edges that pass nothing are left out."""
         if not self.by_flow and not self.by_placement:

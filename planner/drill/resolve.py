@@ -6,10 +6,10 @@ took three times as long as letting presolve take the dead away.
 """
 
 import math
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 import numpy as np
 
@@ -150,10 +150,7 @@ def build(remaining: Remaining, times: list[float]) -> Template:
     study, offered = instance.study, remaining.offered[0]
     limit = instance.filled(True, np.full(len(instance.placements), MANY_REPLICAS))
     n_k, n_i, n_e, n_q = len(flow), len(instance.demand), len(instance.placements), len(study.pools)
-    per_share = instance.replica_seconds_in_failure[flow, placement] * offered[flow]
-    largest = np.zeros(n_e)
-    np.maximum.at(largest, placement, per_share)
-    largest = np.where(largest > 0, largest, 1.0)
+    per_share, largest = _loads(instance, offered, flow, placement)
     width = n_k + 2 * n_i + 3 * n_e
     each_i, ones_i, zeros_i = np.arange(n_i), np.ones(n_i), np.zeros(n_i)
     each_e, ones_e, zeros_e = np.arange(n_e), np.ones(n_e), np.zeros(n_e)
@@ -179,6 +176,38 @@ def build(remaining: Remaining, times: list[float]) -> Template:
     bounded = coverable, part, machines, carries, largest, per_share / largest[placement]
     by_time = share, beyond, short, kept, cold_started, headroom
     return Template(times, flow, placement, *by_time, *bounded, limits, lp, solver_of(lp))
+
+
+def _loads(instance: Instance, offered: Numbers, flow: Indices, placement: Indices) -> tuple[Numbers, Numbers]:
+    """What all of a flow takes over its edges [k], and the most of it at each placement [e], replica-seconds/s."""
+    per_share = instance.replica_seconds_in_failure[flow, placement] * offered[flow]
+    largest = np.zeros(len(instance.placements))
+    np.maximum.at(largest, placement, per_share)
+    return per_share, np.where(largest > 0, largest, 1.0)
+
+
+def may_be_filled_again(made: Template | None, remaining: Remaining) -> TypeGuard[Template]:
+    """Whether a program can be that of a failure with demand or speeds moved: by `filled_again`, and by bounds."""
+    if made is None or remaining.instance.queues is not None:
+        return False
+    return not made.limits.groups or np.array_equal(made.limits.rate, remaining.offered[0][made.flow])
+
+
+def filled_again(made: Template, remaining: Remaining) -> None:
+    """Let the replicas in a program's solver carry what they do with demand or speeds moved: all edges of each alike.
+
+    Formula, per placement and time
+        Σ per_share / largest · share  ≤  limit / largest · (kept + cold_started)
+    of which the left side stays.
+    """
+    instance = remaining.instance
+    made.per_share, largest = _loads(instance, remaining.offered[0], made.flow, made.placement)
+    carry = instance.filled(True, np.full(len(largest), MANY_REPLICAS)) / largest
+    for e in np.flatnonzero(largest != made.largest).tolist():
+        for rows, kept, cold_started in zip(made.carries, made.kept, made.cold_started, strict=True):
+            for column in (kept[e], cold_started[e]):
+                made.solver.changeCoeff(rows.start + e, int(column), -float(carry[e]))
+    made.largest = largest
 
 
 def _feed_rows(rows: Rows, instance: Instance, cold_started: Indices, elapsed: float) -> None:
@@ -255,23 +284,69 @@ def resolve(
     made_over_time = programs.over_time(few, times)
 
     def breaks_a_goal(value: Numbers) -> bool:
-        served = _served(few, made_over_time, value)
-        return any(
-            remaining.is_broken(flows, remaining.short(elapsed, rates))
-            for elapsed, rates in served.items()
-            for _, flows in remaining.instance.flows_of_tier
-        )
+        return _breaks(remaining, _served(few, made_over_time, value))
 
-    return _started(few, made_over_time, most_nodes, breaks_a_goal if only_goals else None)
+    bounds = _bounds(few.remaining, made_over_time)
+    return _started(few, made_over_time, bounds, most_nodes, breaks_a_goal if only_goals else None)
+
+
+def breaking(remaining: Remaining, few: SymmetricFlows, made: Template, most_nodes: int) -> Resolved | None:
+    """What the best new weights and starts serve in a failure that breaks a goal by its last deadline; none: all hold.
+
+    With whole replicas those that the plan states are tried first.
+
+    Parameters
+    ----------
+    few : its symmetric flows together
+    made : its program, to the last deadline; where it was solved before, it goes on from there
+    most_nodes : see `best_integer`
+    """
+
+    def breaks_a_goal(value: Numbers) -> bool:
+        return _breaks(remaining, _served(few, made, value))
+
+    bounds = _bounds(few.remaining, made, anew=bool(most_nodes))
+    if most_nodes:
+        stated = as_stated(few.remaining, made, bounds[0], bounds[1][0], _integer(made))
+        if stated is not None and not breaks_a_goal(stated):
+            return None
+    answer = _started(few, made, bounds, most_nodes, breaks_a_goal)
+    if not most_nodes and _is_close(remaining, answer.served):
+        answer = _started(few, made, _bounds(few.remaining, made), most_nodes, breaks_a_goal)
+    return answer if _breaks(remaining, answer.served) else None
+
+
+def _is_close(remaining: Remaining, served: Mapping[float, Numbers]) -> bool:
+    """Whether it goes by how the shortfall of a tier is split over its flows if its goal breaks, in one failure."""
+    for elapsed, rates in served.items():
+        short = remaining.short(elapsed, rates)
+        for _, flows in remaining.instance.flows_of_tier:
+            in_all = float(short[flows].sum() / max(remaining.offered[0][flows].sum(), ROUNDING))
+            if TOLERANCE / 100 < in_all < TOLERANCE * 100:
+                return True
+    return False
+
+
+def _breaks(remaining: Remaining, served: Mapping[float, Numbers]) -> bool:
+    """Whether a goal breaks, in one failure."""
+    return any(
+        remaining.is_broken(flows, remaining.short(elapsed, rates))
+        for elapsed, rates in served.items()
+        for _, flows in remaining.instance.flows_of_tier
+    )
 
 
 def _started(
-    few: SymmetricFlows, made: Template, most_nodes: int, parts_will_do: Callable[[Numbers], bool] | None
+    few: SymmetricFlows,
+    made: Template,
+    bounds: tuple[Numbers, Numbers],
+    most_nodes: int,
+    parts_will_do: Callable[[Numbers], bool] | None,
 ) -> Resolved:
-    """What is served in a failure in which replicas must start, or not all can be."""
+    """What is served in a failure in which replicas must start, or not all can be; `bounds` are those of `_bounds`."""
     remaining, short = few.remaining, made.short.ravel()
-    upper, costs = _bounds(remaining, made)
-    integer = np.concatenate([made.kept.ravel(), made.cold_started.ravel()])
+    upper, costs = bounds
+    integer = _integer(made)
     arguments = upper, list(costs), integer, short, most_nodes, parts_will_do
     value, proven = best_integer(made.solver, made.lp, *arguments)
     searches = 1
@@ -292,6 +367,11 @@ def _started(
     return Resolved(_served(few, made, value), served_by, () if proven else (ended,))
 
 
+def _integer(made: Template) -> Indices:
+    """Columns that are replicas: those that are whole."""
+    return np.concatenate([made.kept.ravel(), made.cold_started.ravel()])
+
+
 def _served(few: SymmetricFlows, made: Template, value: Numbers) -> dict[float, Numbers]:
     """Requests/s of each flow by itself at each time [i], for some values of the columns."""
     served = {}
@@ -302,8 +382,11 @@ def _served(few: SymmetricFlows, made: Template, value: Numbers) -> dict[float, 
     return served
 
 
-def _bounds(remaining: Remaining, made: Template) -> tuple[Numbers, Numbers]:
-    """Upper bounds of the columns and their costs in a failure; its bounds of rows go to the program."""
+def _bounds(remaining: Remaining, made: Template, anew: bool = True) -> tuple[Numbers, Numbers]:
+    """Upper bounds of the columns and their costs in a failure; its bounds of rows go to the program.
+
+    `anew`: without the basis of what was solved last.
+    """
     instance, coverable, offered = remaining.instance, remaining.coverable[0], remaining.offered[0]
     alive = remaining.placements[0] > 0
     scale = 100.0 * offered / (offered.max() or 1.0)
@@ -338,7 +421,8 @@ def _bounds(remaining: Remaining, made: Template) -> tuple[Numbers, Numbers]:
         high[made.part[t]] = remaining.part_of_pool(elapsed)
     made.limits.bound(upper, high, remaining.limits)
     made.lp.row_lower_, made.lp.row_upper_ = low, high
-    made.solver.clearSolver()  # the last failure's basis is a worse start than none: presolve takes the dead away
+    if anew:
+        made.solver.clearSolver()  # the last failure's basis is a worse start than none: presolve takes the dead away
     made.solver.changeRowsBounds(len(low), np.arange(len(low), dtype=np.int32), low, high)
     return upper, costs
 

@@ -123,6 +123,9 @@ def best_integer(
         return value
 
     if (least := run(costs[0], none, upper)) is None:
+        solver.clearSolver()  # a basis that led nowhere: once more from none
+        least = run(costs[0], none, upper)
+    if least is None:
         raise SolverError(f"drill: the solver ended with {solver.getModelStatus()}")
     target = float(costs[0] @ least) + ROUNDING
     if not most_nodes or (parts_will_do is not None and parts_will_do(least)):

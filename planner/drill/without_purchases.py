@@ -6,12 +6,12 @@ from dataclasses import replace
 from planner.drill.baseline import hours_of
 from planner.drill.failover import mode_of_normal
 from planner.drill.names import check_counts
-from planner.drill.one_hour import CHUNK, in_normal_operation
+from planner.drill.one_hour import CHUNK, broken_in, in_normal_operation
 from planner.drill.pushes import plan_as_pushed
 from planner.drill.remaining import Remaining, what_remains
 from planner.drill.replay import fleets_of, prepare
 from planner.drill.rescale import rescaled, routes_of, times_of_weights
-from planner.drill.resolve import Programs, resolve
+from planner.drill.resolve import Programs
 from planner.drill.result import DrillRow
 from planner.drill.rows import tier_rows
 from planner.drill.survivors import survivors_carry_all
@@ -93,13 +93,7 @@ def _broken_in(remaining: Remaining, programs: Programs, most_nodes: int) -> lis
         return _broken_by_weights(remaining)
     if _fewer_carry_all(remaining, programs, deadlines[0]):
         return []
-    answer, offered = resolve(remaining, programs, most_nodes, only_goals=True), remaining.offered[0]
-    rows = []
-    for elapsed in filter(remaining.failures[0].counts_at, sorted(answer.served)):
-        served = answer.served[elapsed]
-        if (remaining.due(elapsed)[0] * offered > served).any():  # mostly all is well, and no row is asked for
-            rows += tier_rows(remaining, elapsed, served, answer.served_by[elapsed])
-    return [row for row in rows if row.broken]
+    return broken_in(remaining, programs, most_nodes)
 
 
 def _broken_by_weights(remaining: Remaining) -> list[DrillRow]:

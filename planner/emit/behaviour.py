@@ -7,6 +7,7 @@ Both are held against the programs themselves by tests.
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from planner.emit.detection import ENVOY_AI_GATEWAY, ENVOY_AI_GATEWAY_ACTIVE
 from planner.emit.routing import Entry, Route
@@ -83,6 +84,7 @@ class Priorities:
     priorities: tuple[Priority, ...]
 
 
+@lru_cache(maxsize=4096)
 def envoy_priorities(route: Route) -> Priorities:
     """The priorities that make Envoy spill exactly what overflows.
 

@@ -16,7 +16,7 @@ from planner.problem.algebra import Array
 from planner.problem.arrays import full
 from planner.problem.decisions import Vectors
 from planner.problem.problem import State, states
-from planner.problem.rules.formulas import due_fraction, live_edges
+from planner.problem.rules.formulas import due_fraction, is_live_edge
 from planner.problem.things import Things
 from planner.study.dependencies import NORMAL
 from planner.study.records.plan import PlanFile
@@ -192,7 +192,6 @@ def _outcome(of: Subject, table: Table, gateway: str, f: str, out_seconds: Seque
     planned = tuple(served_by(of, table, gateway, s, planned_replicas) for s in in_states)
     warm = [served_by(of, table, gateway, s, surviving_replicas) for s in in_states]
     found_seconds = _found_seconds(of, table, f, out_seconds)
-    finding = served_by(of, table, gateway, in_states[0], surviving_replicas, is_found=False)
     if any(x.due_fraction > 0 and _is_late(of, table, gateway, x, found_seconds) for x in warm):
         verdict = TOO_LATE
     elif all(x.good for x in warm):
@@ -202,7 +201,9 @@ def _outcome(of: Subject, table: Table, gateway: str, f: str, out_seconds: Seque
     else:
         verdict = NOT_PUSHED if keeps_its_weights(of, f) else OVERRIDE
     seen, push = _seen_by(of, f), _push(of, in_states[-1])
-    overfull = () if found_seconds is None else finding.overfull
+    overfull: tuple[Overfull, ...] = ()
+    if found_seconds is not None:
+        overfull = served_by(of, table, gateway, in_states[0], surviving_replicas, is_found=False).overfull
     return Outcome(gateway, f, verdict, seen, push, warm[-1], planned, found_seconds, overfull)
 
 
@@ -316,8 +317,8 @@ def served_by(of: Subject, table: Table, gateway: str, s: State, replicas: Repli
     for w, o in sorted(p.flows):
         offered = peak_requests_per_second(p, w, o, s)
         # a gateway does not know of round trips: what goes too far fills a placement, and is not served as promised
-        near = set(live_edges(p, w, o, s[1]))
-        served = sum(value / max(1.0, times[e]) for e, value in got.get((w, o), {}).items() if e in near)
+        near = [(e, value) for e, value in got.get((w, o), {}).items() if is_live_edge(p, w, o, e, s[1])]
+        served = sum(value / max(1.0, times[e]) for e, value in near)
         streams.append(_Stream(w, o, offered, served, due_fraction(p, w, o, s) * offered))
     short = [x for x in streams if x.short > TOLERANCE_FRACTION * x.due]
     short_in_all = sum(x.short for x in short)

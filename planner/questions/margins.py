@@ -4,30 +4,30 @@ The drill is asked, at the study's own limits. With the replicas of the plan's o
 factors of `near_figures`; the drill may place others, and breaks later.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from planner.drill import DrillRow, broken_rows
+from planner.drill import Block, DrillRow, Move, Replays
 from planner.plan.in_hand import Plan, in_hand
-from planner.problem.rules.formulas import is_normal
 from planner.questions.near_figures import DEMAND, LEAST_SPEED, MOST_DEMAND, Kind, Near, near_figures, route
 from planner.questions.planned import silent
 from planner.solve.search import Progress
-from planner.study.dependencies import profile_id
-from planner.study.latency import reaches
 from planner.study.records.plan import PlanFile
 
 FIRST_STEP = 0.002
 CLOSE = 0.0005
 CLOSE_TO_MOVE = 0.02
 """How close the factor that holds and the one that breaks are found [fraction of the figure, of the move]."""
+NEAR_SPEED = 0.9
+"""What is asked about at first, of speeds: one that breaks a goal is mostly nearer."""
 MOST_LOAD = 1000.0
 JUST_BEYOND = 1 + 1e-6
 SAME_RATE = 1e-6
 MOST_STEPS = 12
 STEPS_WITH_WHOLE_REPLICAS = 3
-"""Steps of the bisection with whole replicas: each takes a second on the example study."""
+"""Steps of the bisection with whole replicas: each searches for them in every failure that is near."""
 FEW_NODES = 20
 KINDS: tuple[Kind, ...] = ("demand", "speed", "load time", "round trip")
 SIGN: dict[Kind, float] = {"demand": 1.0, "speed": -1.0, "load time": 1.0}
@@ -72,21 +72,35 @@ def margins(
     A kind without one breaks nothing: demand up to tenfold, any profile without speed, any load time, round trips as
     far as they may be off.
     """
-    hand = in_hand(plan)
-    near = near_figures(hand, progress)
+    hand, first_to_break = in_hand(plan), []
+    near = near_figures(hand, progress, NEAR_SPEED)
     if hand.problem.rescaled:
         near = [*_fixed(hand), *(one for one in near if one.kind == "round trip")]
-    by_figure: dict[tuple[Kind, str], list[Near]] = {}
-    for one in near:
-        by_figure.setdefault((one.kind, one.figure), []).append(one)
-    first_to_break = []
+    replays = Replays(hand.file)
     for n, kind in enumerate(kinds):
-        figures = [_Drilled(hand.file, rows) for (of, _), rows in by_figure.items() if of == kind]
         looking = partial(progress, "looking for what breaks first", n / len(kinds))
-        first = _first(sorted(figures, key=lambda figure: (figure.near[0].move_fraction, figure.figure)), looking)
+        figures = _figures(hand, replays, near, kind)
+        first = _first(figures, looking)
+        if kind == "speed" and not hand.problem.rescaled and (first is None or any(map(_is_far, figures))):
+            first = _first(_figures(hand, replays, near_figures(hand, progress), kind), looking)
         if first is not None:
             first_to_break.append(first)
     return tuple(sorted(first_to_break, key=lambda m: (m.move_fraction, m.kind)))
+
+
+def _figures(plan: Plan, replays: Replays, near: list[Near], kind: Kind) -> list["_Drilled"]:
+    """The figures of one kind, nearest first."""
+    by_figure: dict[str, list[Near]] = {}
+    for one in near:
+        if one.kind == kind:
+            by_figure.setdefault(one.figure, []).append(one)
+    figures = [_Drilled(plan, replays, rows) for rows in by_figure.values()]
+    return sorted(figures, key=lambda figure: (figure.near[0].move_fraction, figure.figure))
+
+
+def _is_far(speed: "_Drilled") -> bool:
+    """Whether a speed was asked about that is below those of which all that is near is known."""
+    return speed.farthest + CLOSE > 1 - NEAR_SPEED
 
 
 def _first(figures: list["_Drilled"], looking: Callable[[str], None]) -> Margin | None:
@@ -115,40 +129,72 @@ def _fixed(plan: Plan) -> list[Near]:
 class _Drilled:
     """One figure of a plan's study, moved, and what the drill says then of the failures that are near.
 
+    What holds is not asked again of a lesser move, nor what breaks of a larger one.
+
     near : the failures that the figure may break, nearest first
     """
 
-    def __init__(self, plan: PlanFile, near: list[Near]) -> None:
+    def __init__(self, plan: Plan, replays: Replays, near: list[Near]) -> None:
         self.near = sorted(near, key=lambda one: (one.move_fraction, one.failure, one.hour))
-        self.plan, self.kind, self.figure = plan, near[0].kind, near[0].figure
-        self.known: dict[tuple[float, int], DrillRow | None] = {}
-
-    def broken(self, factor: float, most_nodes: int) -> DrillRow | None:
-        """What breaks with the figure times a factor, of the failures that may break by then."""
-        if (factor, most_nodes) not in self.known:
-            self.known[factor, most_nodes] = self._drilled(factor, most_nodes)
-        return self.known[factor, most_nodes]
-
-    def _drilled(self, factor: float, most_nodes: int) -> DrillRow | None:
-        plan, longer = moved(self.plan, self.kind, self.figure, factor)
-        may = [(one.hour, one.failure) for one in self.near if abs(factor - 1) > one.move_fraction - CLOSE]
-        if self.kind != "round trip":
-            rows = broken_rows(plan, may, most_nodes=most_nodes)
-            return rows[0] if rows else None
-        # a flow that has lost its last edge is not short but out of reach: as much of it is not as before
-        for at in may:
-            before = {key_of(row): row.uncovered_requests_per_second for row in self._out_of_reach(at)}
-            for row in broken_rows(plan, [at], most_nodes=most_nodes, longer=longer, reach=True):
-                if row.broken or row.uncovered_requests_per_second > before.get(key_of(row), 0.0) + SAME_RATE:
-                    return row
-        return None
-
-    def _out_of_reach(self, at: tuple[str, str]) -> list[DrillRow]:
-        return broken_rows(self.plan, [at], most_nodes=0, reach=True)
+        self.plan, self.replays, self.kind, self.figure = plan, replays, near[0].kind, near[0].figure
+        self.holds: dict[tuple[Block, bool], float] = {}
+        self.broken: dict[tuple[Block, bool], float] = {}
+        self.farthest = 0.0
 
     def breaks(self, factor: float, most_nodes: int) -> bool:
-        """Whether something breaks."""
-        return self.broken(factor, most_nodes) is not None
+        """Whether something breaks with the figure times a factor, of the failures that may break by then."""
+        may, move = self._may_break(factor), abs(factor - 1)
+        integer = most_nodes > 0
+        if any(self.broken.get((at, known), math.inf) <= move for at in may for known in {False, integer}):
+            return True
+        return bool(self._first_rows([at for at in may if self._is_open(at, integer, move)], factor, most_nodes))
+
+    def first_row(self, factor: float) -> DrillRow:
+        """What breaks first, and worst, with the figure times a factor and parts of replicas."""
+        move = abs(factor - 1)
+        rows = self._first_rows([at for at in self._may_break(factor) if self._is_open(at, False, move)], factor, 0)
+        assert rows, "it has just broken"
+        return rows[0]
+
+    def _may_break(self, factor: float) -> list[Block]:
+        self.farthest = max(self.farthest, abs(factor - 1))
+        return [(one.hour, one.failure) for one in self.near if abs(factor - 1) > one.move_fraction - CLOSE]
+
+    def _is_open(self, at: Block, integer: bool, move: float) -> bool:
+        """Whether a failure is not known to hold: what holds with whole replicas holds with parts of them."""
+        return all(self.holds.get((at, known), -1.0) < move for known in {True, integer})
+
+    def _first_rows(self, blocks: list[Block], factor: float, most_nodes: int) -> list[DrillRow]:
+        """Rows that break in the first of some failures that has any, noted with those before it that hold."""
+        move, integer = abs(factor - 1), most_nodes > 0
+        alone = self.kind == "round trip"
+        for together in [[at] for at in blocks] if alone else self.replays.together(blocks):
+            rows = self._rows(together, factor, most_nodes)
+            bad = {(row.hour, row.failure) for row in rows}
+            for at in together:
+                if at in bad:
+                    self.broken[at, integer] = min(self.broken.get((at, integer), math.inf), move)
+                else:
+                    self.holds[at, integer] = max(self.holds.get((at, integer), 0.0), move)
+            if rows:
+                return rows
+        return []
+
+    def _rows(self, blocks: list[Block], factor: float, most_nodes: int) -> list[DrillRow]:
+        if self.kind != "round trip":
+            move = Move(self.kind, factor, "" if self.kind == "demand" else self.figure)
+            return self.replays.broken_rows(blocks, move, most_nodes)
+        known_ms = self.plan.problem.round_trip_ms
+        key = next(key for key in known_ms if route(*key) == self.figure)
+        longer = {key: known_ms[key].round_trip_ms * factor}
+        # a flow that has lost its last edge is not short but out of reach: as much of it is not as before
+        before = {key_of(row): row.uncovered_requests_per_second for row in self.replays.uncovered_rows(blocks, 0)}
+        rows = self.replays.uncovered_rows(blocks, most_nodes, longer)
+        return [
+            row
+            for row in rows
+            if row.broken or row.uncovered_requests_per_second > before.get(key_of(row), 0.0) + SAME_RATE
+        ]
 
     def surely_breaks(self, known: float | None) -> float | None:
         """The least factor found at which a goal breaks, whatever is done with parts of replicas; None: none does.
@@ -176,8 +222,7 @@ class _Drilled:
 
     def margin(self, breaks: float) -> Margin:
         """Between which factors a goal breaks: what holds with whole replicas, and what breaks with parts of them."""
-        row = self.broken(breaks, 0)
-        assert row is not None, "it has just broken"
+        row = self.first_row(breaks)
         holds = self.near[0].guess
         if self.kind == "round trip":
             holds /= JUST_BEYOND
@@ -203,56 +248,3 @@ class _Drilled:
 def key_of(row: DrillRow) -> tuple[str, float]:
     """Which tier at which deadline of a failure."""
     return row.tier, row.deadline_seconds
-
-
-def moved(plan: PlanFile, kind: Kind, figure: str, factor: float) -> tuple[PlanFile, dict[tuple[str, str], float]]:
-    """The plan with one figure of its study times a factor, and the round trip that holds instead of the study's [ms].
-
-    All else is as planned. With more demand, normal operation is sent where it was sent, in the same shares.
-    """
-    if kind == "round trip":
-        key = next(key for key in reaches(plan.study) if route(*key) == figure)
-        return plan, {key: reaches(plan.study)[key].round_trip_ms * factor}
-    if kind == "demand":
-        return _with_more_demand(plan, factor), {}
-    models = []
-    for model in plan.study.models:
-        profiles = []
-        for profile in model.profiles:
-            if profile_id(model.model, profile.name) == figure and kind == "speed":
-                slower = tuple(
-                    c.model_copy(
-                        update={
-                            "prefill_tokens_per_second": c.prefill_tokens_per_second * factor,
-                            "decode_tokens_per_second": c.decode_tokens_per_second * factor,
-                        }
-                    )
-                    for c in profile.classes
-                )
-                profile = profile.model_copy(update={"classes": slower})
-            elif profile_id(model.model, profile.name) == figure:
-                longer = {
-                    "load_seconds": profile.load_seconds * factor,
-                    "compile_seconds": profile.compile_seconds * factor,
-                }
-                profile = profile.model_copy(update=longer)
-            profiles.append(profile)
-        models.append(model.model_copy(update={"profiles": tuple(profiles)}))
-    return plan.model_copy(update={"study": plan.study.model_copy(update={"models": tuple(models)})}), {}
-
-
-def _with_more_demand(plan: PlanFile, factor: float) -> PlanFile:
-    rates = ("requests_per_second", "low_requests_per_second", "high_requests_per_second")
-    demand = []
-    for row in plan.study.demand:
-        values = {name: getattr(row, name) for name in rates}
-        demand.append(row.model_copy(update={n: v if v is None else v * factor for n, v in values.items()}))
-    states_ = []
-    for state in plan.states:
-        if is_normal((state.hour, state.failure, state.deadline_seconds)):
-            sent = tuple(v * factor for v in state.requests_per_second)
-            shed = {w: {o: v * factor for o, v in of.items()} for w, of in state.shed.items()}
-            state = state.model_copy(update={"requests_per_second": sent, "shed": shed})
-        states_.append(state)
-    study = plan.study.model_copy(update={"demand": tuple(demand)})
-    return plan.model_copy(update={"study": study, "states": tuple(states_)})

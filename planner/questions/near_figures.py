@@ -49,7 +49,7 @@ class Near:
         return abs(self.guess - 1)
 
 
-def near_figures(plan: Plan, progress: Progress = silent) -> list[Near]:
+def near_figures(plan: Plan, progress: Progress = silent, least_speed: float = LEAST_SPEED) -> list[Near]:
     """Each figure with each state that it may break, by small programs over traffic.
 
     Formula, per state and profile g
@@ -58,6 +58,11 @@ def near_figures(plan: Plan, progress: Progress = silent) -> list[Near]:
     and for demand: maximise λ with every σ = 1.
     Load times: the largest factor with which cold starts run at their deadline, where the goal breaks without them.
     Round trips: limit / round trip, where the goal breaks without the edge; only those whose error reaches the limit.
+
+    Parameters
+    ----------
+    least_speed : speeds below it may be left out, where it is known that they hold: with more demand by a factor λ they
+        do with every speed times 1 / λ
     """
     p, a, x = plan.problem, full(plan.problem), plan.vectors
     farthest_ms = _farthest_ms(a)
@@ -66,8 +71,10 @@ def near_figures(plan: Plan, progress: Progress = silent) -> list[Near]:
         progress("looking for what is near", n / len(p.failures), f)
         for s in states(p, f):
             at = _probe(a, x, s)
-            figures += _demand(at, s)
-            figures += _speeds(at, s)
+            demand = list(_demand(at, s))
+            figures += demand
+            if least_speed * min((near.guess for near in demand), default=MOST_DEMAND) < 1:
+                figures += _speeds(at, s)
             figures += _load_times(a, x, at, s)
             figures += _round_trips(a, x, farthest_ms, round_trip_limits_ms(plan.study, s), at, s)
     return figures

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from helpers import write_study
+from moved_figures import moved
 from studies import random_study
 from two_sites import two_sites
 
@@ -13,7 +14,7 @@ from planner.errors import NoPlan
 from planner.plan.decisions import problem_of
 from planner.plan.in_hand import in_hand
 from planner.plan.plan import make_plan
-from planner.questions.margins import margins, moved
+from planner.questions.margins import margins
 from planner.questions.near_figures import near_figures
 from planner.review.answer import review_plan
 from planner.solve.search import Effort

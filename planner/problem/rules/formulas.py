@@ -34,6 +34,12 @@ def live_edges(p: Problem, w: str, o: str, f: str) -> list[str]:
     return [e for e in edges[w, o] if lost.get(e, 1.0) > 0]
 
 
+def is_live_edge(p: Problem, w: str, o: str, e: str, f: str) -> bool:
+    """Whether a placement is one of `live_edges`."""
+    edges = p.edges if f == NORMAL else p.edges_in_failure
+    return p.lost[f].get(e, 1.0) > 0 and e in edges[w, o]
+
+
 def requests_per_second(p: Problem, w: str, o: str, s: State) -> float:
     """Demand in a state, surges included [requests/s]."""
     things = things_of(p)
