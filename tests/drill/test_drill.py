@@ -95,7 +95,7 @@ def test_utilisation_and_burst() -> None:
     # in a failure 10 · 10 · 0.9 / 1.5 = 60 requests/s
     s = study(
         holdings=hold(a=20, b=10),
-        utilisation=Utilisation(normal=0.8, in_failure=0.9),
+        utilisation=Utilisation(basis="fixed", normal=0.8, in_failure=0.9),
         workloads=(workload(burst_factor=1.5),),
     )
     # normal: 100 · 0.1 · 1.5 = 15 replicas filled, 20 · 0.8 = 16 may be

@@ -64,7 +64,7 @@ def fleet(seed):
         sites=sites,
         pools=pools,
         models=(model(profiles=(profile(accelerators_per_replica=g.choice((4, 8))),)),),
-        utilisation=Utilisation(normal=0.9, in_failure=0.95),
+        utilisation=Utilisation(basis="fixed", normal=0.9, in_failure=0.95),
         origins=origins,
         workloads=workloads,
         demand=asked,

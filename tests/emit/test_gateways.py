@@ -190,7 +190,7 @@ def served(outcomes, gateway, failure):
 def test_cascade_worked_by_hand():
     """One stream of 12 requests/s, two sites of which each could carry it all: the static files need no help."""
     spare = small_study(
-        utilisation=Utilisation(normal=0.5, in_failure=1.0),
+        utilisation=Utilisation(basis="fixed", normal=0.5, in_failure=1.0),
         demand={("chat", "o1"): 12.0},
     )
     outcomes = cascades_of_plan(make_plan(spare, Effort()))

@@ -68,7 +68,7 @@ def plan_for(detection_seconds):
     goal = Goal(any="site", serve_fraction=1.0, within_seconds=60.0)
     plan = small_plan(
         tiers=(Tier(name="t", first_token_ms=FIRST_TOKEN_MS, survive=(goal,)),),
-        utilisation=Utilisation(normal=0.7, in_failure=0.95),
+        utilisation=Utilisation(basis="fixed", normal=0.7, in_failure=0.95),
         demand={("chat", "o1"): REQUESTS_PER_SECOND, ("long", "o1"): 1.0},
     )
     # what the plan buys does not depend on it here, for nothing is loaded in a minute

@@ -61,7 +61,7 @@ def example():
 # ------------------------------------------------------------------ LiteLLM
 GOAL = Goal(any="site", serve_fraction=1.0, within_seconds=60.0)
 SMALL = {
-    "utilisation": Utilisation(normal=0.6, in_failure=0.9),
+    "utilisation": Utilisation(basis="fixed", normal=0.6, in_failure=0.9),
     "demand": {("chat", "o1"): 4.0, ("chat", "o2"): 1.0, ("long", "o1"): 0.4},
     "tiers": (Tier(name="t", round_trip_ms=16.0, round_trip_ms_in_failure=60.0, survive=(GOAL,)),),
 }
@@ -287,7 +287,7 @@ def test_envoy_refuses_a_misspelt_field(tmp_path):
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
     """Envoy with the emitted file of o1, before fakes of all placements."""
-    plan = small_plan(utilisation=Utilisation(normal=0.7, in_failure=0.95), detection_seconds=2.0)
+    plan = small_plan(utilisation=Utilisation(basis="fixed", normal=0.7, in_failure=0.95), detection_seconds=2.0)
     made = given(plan, {}, envoy.OPTIONS)
     names = sorted({x.placement for route in made.table.routes for x in route.entries})
     fakes = Fakes(names)

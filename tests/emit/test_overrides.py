@@ -278,7 +278,7 @@ def section_of(files, failure):
 def test_what_no_gateway_sees_has_a_section_and_returns_by_a_decision():
     """The static files serve all of it once what is lost is out: they send there until then."""
     tier = Tier(name="t", survive=(Goal(any="stack", serve_fraction=1.0, within_seconds=60.0),))
-    room = Utilisation(normal=0.7, in_failure=0.95)
+    room = Utilisation(basis="fixed", normal=0.7, in_failure=0.95)
     plan = small_plan(utilisation=room, tiers=(tier,), detection_seconds=2.0)
     outcomes, _ = sets_of(given(plan, {}, envoy.OPTIONS), "envoy")
     assert {x.verdict for x in outcomes} == {ALONE}
@@ -296,7 +296,7 @@ def test_replicas_that_answer_wrongly_beside_others_are_taken_down_by_hand(norma
     """A part of a stack: its placements stay in all routes, and the runbook says who has to go."""
     part = NamedFailure(name="part", lost={"stack:cuda": lost})
     tier = Tier(name="t", survive=(Goal(failure="part", serve_fraction=0.2, within_seconds=60.0),))
-    room = Utilisation(normal=normal, in_failure=0.95)
+    room = Utilisation(basis="fixed", normal=normal, in_failure=0.95)
     files = envoy.files(small_plan(failures=(part,), tiers=(tier,), utilisation=room), {})
     section = section_of(files, "failure:part")
     assert ("These stay in the sets: take down those of their replicas that answer wrongly." in section) is has_sets
@@ -401,7 +401,7 @@ def test_commands_can_be_pasted_and_say_what_they_need(emitted):
 
 
 def test_what_is_survived_alone_has_nothing_to_do():
-    files = envoy.files(small_plan(utilisation=Utilisation(normal=0.7, in_failure=0.95)), {})
+    files = envoy.files(small_plan(utilisation=Utilisation(basis="fixed", normal=0.7, in_failure=0.95)), {})
     assert not any("/overrides/" in path for path in files)
     assert files["RUNBOOK.md"].count("| nothing to do |") == 3
 

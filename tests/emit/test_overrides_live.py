@@ -231,7 +231,7 @@ def test_envoy_is_given_the_override_of_a_site_that_is_lost(tmp_path):
 def test_envoy_sends_nothing_to_what_answers_wrongly_once_its_set_is_pushed(tmp_path):
     """A stack whose answers are wrong passes every health check; the others take its share up to their limits."""
     tier = Tier(name="t", survive=(Goal(any="stack", serve_fraction=1.0, within_seconds=60.0),))
-    room = Utilisation(normal=0.7, in_failure=0.95)
+    room = Utilisation(basis="fixed", normal=0.7, in_failure=0.95)
     case = Pushed(envoy, small_plan(utilisation=room, tiers=(tier,), detection_seconds=2.0))
     fakes, base, tried = case.fakes, of_chat(case.made.table.routes), 0
     with running_envoy(case.plan, case.options, tmp_path) as (port, admin):

@@ -27,7 +27,7 @@ def plan():
         Goal(any="site", serve_fraction=0.2, within_seconds=5.0),
         Goal(any="site", serve_fraction=0.7, within_seconds=60.0),
     )
-    room = Utilisation(normal=0.7, in_failure=0.95)
+    room = Utilisation(basis="fixed", normal=0.7, in_failure=0.95)
     tiers = (Tier(name="t", survive=goals),)
     return small_plan(load_seconds=20.0, tiers=tiers, utilisation=room, detection_seconds=2.0)
 

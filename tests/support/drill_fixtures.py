@@ -77,7 +77,7 @@ def study(**changes: Any) -> Study:
         "study": "test",
         "today": START,
         "horizon": Horizon(start=START, months=12.0),
-        "utilisation": Utilisation(normal=1.0, in_failure=1.0),
+        "utilisation": Utilisation(basis="fixed", normal=1.0, in_failure=1.0),
         "origins": (Origin(name="town", latitude=0.0, longitude=0.0),),
         "tiers": (Tier(name="gold", survive=(goal(),)),),
         "workloads": (workload(),),

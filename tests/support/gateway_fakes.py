@@ -68,7 +68,7 @@ def shedding_plan() -> PlanFile:
     return small_plan(
         load_seconds=20.0,
         tiers=(Tier(name="t", survive=(goal,)),),
-        utilisation=Utilisation(normal=0.7, in_failure=0.95),
+        utilisation=Utilisation(basis="fixed", normal=0.7, in_failure=0.95),
         detection_seconds=2.0,
     )
 

@@ -137,7 +137,7 @@ def study(**parts: Any) -> Study:
         "horizon": Horizon(start=date(2026, 1, 1), months=1.0),
         "hours_per_month": 1.0,
         "detection_seconds": 10.0,
-        "utilisation": Utilisation(normal=1.0, in_failure=1.0),
+        "utilisation": Utilisation(basis="fixed", normal=1.0, in_failure=1.0),
         "origins": (Origin(name="o", latitude=50.0, longitude=0.0),),
         "context_classes": (ContextClass(name="short", most_tokens=1000),),
         "round_trips": (),
@@ -236,7 +236,7 @@ def random_study(seed: int, size: str = "tiny") -> Study:
         claims=tuple(claims),
         failures=tuple(failures),
         policies=Policies(),
-        utilisation=Utilisation(normal=g.choice([1.0, 0.8]), in_failure=1.0),
+        utilisation=Utilisation(basis="fixed", normal=g.choice([1.0, 0.8]), in_failure=1.0),
     )
 
 
@@ -416,7 +416,7 @@ def _asked(study: Study, g: random.Random) -> Study:
             )
         )
     failover = "rescale" if study.objective == "cost" and g.random() < 0.12 else "resolve"
-    utilisation = Utilisation(normal=g.choice([1.0, 0.85]), in_failure=g.choice([1.0, 1.0, 0.95]))
+    utilisation = Utilisation(basis="fixed", normal=g.choice([1.0, 0.85]), in_failure=g.choice([1.0, 1.0, 0.95]))
     return study.model_copy(update={"tiers": tuple(tiers), "failover": failover, "utilisation": utilisation})
 
 

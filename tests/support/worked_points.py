@@ -75,7 +75,7 @@ def given() -> Study:
         ),
         hours_per_month=100.0,
         detection_seconds=10.0,
-        utilisation=Utilisation(normal=0.85, in_failure=0.95),
+        utilisation=Utilisation(basis="fixed", normal=0.85, in_failure=0.95),
         money=Money(discount_fraction_per_year=0.07),
         sites=(site("a/x"), site("b/y", load_gib_per_second=5.0)),
         machine_types=(
