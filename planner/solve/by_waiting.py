@@ -24,6 +24,7 @@ from planner.problem.arrays import Arrays, full
 from planner.problem.decisions import Decisions
 from planner.problem.problem import Problem, State, states, taken_up
 from planner.problem.rules.formulas import is_normal, replica_seconds_used, running, survivors
+from planner.problem.rules.gateway_limits import conditions, warm
 from planner.problem.rules.index_sets import as_vectors
 from planner.problem.rules.states import replicas_carry_traffic
 from planner.problem.waiting import Of
@@ -236,6 +237,8 @@ def _of_linear_program(search: Search, most: Mapping[Of, float]) -> dict[Of, flo
     fewest: dict[Of, float] = {}
     for h in p.hours:
         _lower(fewest, a, False, np.asarray(purchases.replicas[h,]))
+        for s, placements in conditions(a, h).items() if p.rescaled else ():  # in which gateways keep their weights
+            _lower(fewest, a, not is_normal(s), np.where(placements, np.asarray(warm(a, purchases, s)), 0.0))
     for f, h in sorted(search.blocks):
         _lower(fewest, a, True, np.asarray(survivors(a, purchases, (h, f, max(p.deadlines_seconds[f])))))
     needed = _by_number(p, fewest)

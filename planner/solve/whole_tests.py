@@ -11,6 +11,8 @@ from planner.problem.arrays import full, of_tests
 from planner.problem.decisions import Vectors, names, only
 from planner.problem.problem import State
 from planner.problem.rules.costs import minimised, outage_column, rank_outages
+from planner.problem.rules.formulas import is_normal
+from planner.problem.rules.gateway_limits import conditions, warm
 from planner.problem.waiting import Of
 from planner.solve.feasibility_subproblem import Replicas
 from planner.solve.integer_program import IntegerProgram
@@ -86,6 +88,13 @@ class WholeTests:
                 of = self.p.placements[i], in_failure
                 self.too_full[of] = min(self.too_full.get(of, INFINITY), float(replicas[i]))
 
+    def _note_warm(self, purchases: Vectors) -> None:
+        """Keep what runs in normal operation and where gateways keep their weights: too few for their reserves."""
+        a = full(self.p)
+        for h in self.p.hours:
+            for s, placements in conditions(a, h).items():
+                self._note_too_full(not is_normal(s), [np.where(placements, warm(a, purchases, s), 0.0)])
+
     def _replicas_in_failures(self, values: np.ndarray) -> Survived:
         """Replicas that the program itself chose for its failures, of all placements; of those without a choice all."""
         by_block: dict[Block, dict[tuple[str, State], np.ndarray]] = {}
@@ -155,6 +164,8 @@ class WholeTests:
         if self.search.has_reserves:
             x = settle_reserves(self.p, purchases, self.search.new_solver())
             if x is None:  # the survivors of replicas that the solver took for whole are too few
+                if self.p.waiting is not None:
+                    self._note_warm(purchases)
                 return None
         else:
             try:
