@@ -21,13 +21,14 @@ from planner.errors import NoPlan
 from planner.interruption import interrupted
 from planner.problem.algebra import Array, pick, sum_by
 from planner.problem.arrays import Arrays, full
-from planner.problem.decisions import Decisions
+from planner.problem.decisions import Decisions, Vectors
 from planner.problem.problem import Problem, State, states, taken_up
 from planner.problem.rules.formulas import is_normal, replica_seconds_used, running, survivors
 from planner.problem.rules.gateway_limits import conditions, warm
 from planner.problem.rules.index_sets import as_vectors
 from planner.problem.rules.states import replicas_carry_traffic
 from planner.problem.waiting import Of
+from planner.solve.enter_by_hours import is_whole_by_hours
 from planner.solve.integer_program import LARGE_COLUMNS, IntegerProgram
 from planner.solve.lp_bound import relax
 from planner.solve.program import INFINITY, OPTIMAL
@@ -154,13 +155,12 @@ class _Asked:
                 reckoned = dict(self.most)
                 continue
             except TooFull as error:
-                halves = {of: m / 2 for of, m in reckoned.items()}
-                fewer = {of: m for of, m in error.replicas.items() if m < reckoned[of]} or halves
-            else:
-                fewer = too_full(self.p, solution.decisions)
-                if not fewer:
-                    return solution, reckoned
-                hints, start = solution.binding, solution.decisions
+                reckoned = fewer_than(reckoned, error.replicas, n)
+                continue
+            fewer = too_full(self.p, solution.decisions)
+            if not fewer:
+                return solution, reckoned
+            hints, start = solution.binding, solution.decisions
             reckoned = reckoned | {of: _lowered(reckoned[of], m, n) for of, m in fewer.items()}
         raise _none_found()
 
@@ -227,25 +227,57 @@ def _lowered(reckoned: float, running_replicas: float, n: int) -> float:
 
 
 def _of_linear_program(search: Search, most: Mapping[Of, float]) -> dict[Of, float]:
-    """(placement, whether in a failure) -> replicas that do the work of those in the linear program: in failures of the
-    fewest that a binding one leaves.
+    """(placement, whether in a failure) -> replicas that do the work of those in the linear program.
 
-    In failures as many as in normal operation where none of these leaves any.
+    Where whole numbers are looked for hour by hour, each reckons with its own: those of the hour with the most.
     """
-    p, a = search.p, full(search.p)
-    purchases = search.purchases(integer=False)
-    fewest: dict[Of, float] = {}
-    for h in p.hours:
+    p, purchases = search.p, search.purchases(integer=False)
+    if search.by_hours is None or not is_whole_by_hours(p):
+        used = used_in(p, purchases, p.hours, search.blocks)
+    else:
+        used = {}
+        for h in p.hours:
+            for of, n in used_in(p, purchases, (h,), search.blocks).items():
+                used[of] = max(n, used.get(of, 0.0))
+    return reckoned_with(p, used, most)
+
+
+def used_in(
+    p: Problem, purchases: Vectors, hours: Iterable[str], blocks: Iterable[tuple[str, str]]
+) -> dict[Of, float]:
+    """(placement, whether in a failure) -> replicas that do the work of those of a linear program in some hours: in
+    failures of the fewest that one of them leaves.
+
+    Parameters
+    ----------
+    blocks : failures in hours, of all hours
+    """
+    a, fewest = full(p), dict[Of, float]()
+    for h in hours:
         _lower(fewest, a, False, np.asarray(purchases.replicas[h,]))
         for s, placements in conditions(a, h).items() if p.rescaled else ():  # in which gateways keep their weights
             _lower(fewest, a, not is_normal(s), np.where(placements, np.asarray(warm(a, purchases, s)), 0.0))
-    for f, h in sorted(search.blocks):
-        _lower(fewest, a, True, np.asarray(survivors(a, purchases, (h, f, max(p.deadlines_seconds[f])))))
-    needed = _by_number(p, fewest)
-    used = {(e, False): needed.get((e, False)) for e in p.placements}
-    used |= {(e, True): needed.get((e, True), used[e, False]) for e in p.placements}
-    few = {of: UNUSED_REPLICAS if n is None else max(1.0, float(np.floor(PART_OF_THEM * n))) for of, n in used.items()}
+        for f in sorted(f for f, of in blocks if of == h):
+            _lower(fewest, a, True, np.asarray(survivors(a, purchases, (h, f, max(p.deadlines_seconds[f])))))
+    return _by_number(p, fewest)
+
+
+def reckoned_with(p: Problem, used: Mapping[Of, float], most: Mapping[Of, float]) -> dict[Of, float]:
+    """What is reckoned with where a linear program uses some replicas: a part of them, in failures as many as in normal
+    operation where none leaves any, and no more than the most."""
+    needed = {(e, False): used.get((e, False)) for e in p.placements}
+    needed |= {(e, True): used.get((e, True), needed[e, False]) for e in p.placements}
+    few = {
+        of: UNUSED_REPLICAS if n is None else max(1.0, float(np.floor(PART_OF_THEM * n))) for of, n in needed.items()
+    }
     return {of: min(most[of], n) for of, n in few.items()}
+
+
+def fewer_than(reckoned: Mapping[Of, float], running: Mapping[Of, float], n: int) -> dict[Of, float]:
+    """What is reckoned with after round n, in which whole numbers led nowhere, as replicas were too full."""
+    halves = {of: m / 2 for of, m in reckoned.items()}
+    fewer = {of: m for of, m in running.items() if m < reckoned[of]} or halves
+    return {**reckoned, **{of: _lowered(reckoned[of], m, n) for of, m in fewer.items()}}
 
 
 def _by_number(p: Problem, replicas: Mapping[Of, float]) -> dict[Of, float]:

@@ -12,7 +12,7 @@ from planner.problem.eligibility import workloads_without_edge
 from planner.problem.problem import Problem
 from planner.problem.rules.index_sets import by_id
 from planner.solve.by_waiting import solve_by_waiting
-from planner.solve.enter_by_hours import goes_by_hours
+from planner.solve.enter_by_hours import goes_by_hours, is_whole_by_hours
 from planner.solve.interchangeable import reduced
 from planner.solve.lp_bound import relax
 from planner.solve.marginal_values import confirm, read_marginals
@@ -25,7 +25,7 @@ from planner.solve.similar_plan import (
     take_over,
 )
 from planner.solve.stages import MARGINAL_VALUES, stage
-from planner.solve.whole_by_hours import WholeByHours, is_whole_by_hours
+from planner.solve.whole_by_hours import WholeByHours
 from planner.solve.whole_plan import WholePlan
 from planner.solve.whole_tests import SHORT
 from planner.study.dependencies import NORMAL
