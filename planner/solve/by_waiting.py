@@ -28,7 +28,7 @@ from planner.problem.rules.gateway_limits import conditions, warm
 from planner.problem.rules.index_sets import as_vectors
 from planner.problem.rules.states import replicas_carry_traffic
 from planner.problem.waiting import Of
-from planner.solve.enter_by_hours import is_whole_by_hours
+from planner.solve.enter_by_hours import goes_hour_by_hour
 from planner.solve.integer_program import LARGE_COLUMNS, IntegerProgram
 from planner.solve.lp_bound import relax
 from planner.solve.program import INFINITY, OPTIMAL
@@ -103,8 +103,8 @@ def solve_by_waiting(
                 solution, reckoned = other, its
     for _ in range(MOST_AGAIN):
         best = _with_bound(solution, bound_usd, gap_fraction)
-        own = _of_plan(p, solution.decisions)
-        if best.status != "gap" or _more_carried(p, own, reckoned) <= PAYS * gap_fraction:
+        own = _of_plan(p, solution.decisions, goes_hour_by_hour(search))
+        if best.status != "gap" or more_carried(p, own, reckoned) <= PAYS * gap_fraction:
             break
         try:
             again, reckoned = asked.from_numbers(reckoned | own, solution.binding, solution.decisions)
@@ -116,6 +116,7 @@ def solve_by_waiting(
         if again.cost_usd >= solution.cost_usd:
             break
         solution = again
+    search.check_bound(solution.cost_usd)
     best = _with_bound(solution, bound_usd, gap_fraction)
     if best.status == "gap":
         best = _with_bound(solution, max(bound_usd, _bound_of_whole_numbers(search, best, gap_fraction)), gap_fraction)
@@ -232,7 +233,7 @@ def _of_linear_program(search: Search, most: Mapping[Of, float]) -> dict[Of, flo
     Where whole numbers are looked for hour by hour, each reckons with its own: those of the hour with the most.
     """
     p, purchases = search.p, search.purchases(integer=False)
-    if search.by_hours is None or not is_whole_by_hours(p):
+    if not goes_hour_by_hour(search):
         used = used_in(p, purchases, p.hours, search.blocks)
     else:
         used = {}
@@ -242,9 +243,7 @@ def _of_linear_program(search: Search, most: Mapping[Of, float]) -> dict[Of, flo
     return reckoned_with(p, used, most)
 
 
-def used_in(
-    p: Problem, purchases: Vectors, hours: Iterable[str], blocks: Iterable[tuple[str, str]]
-) -> dict[Of, float]:
+def used_in(p: Problem, purchases: Vectors, hours: Iterable[str], blocks: Iterable[tuple[str, str]]) -> dict[Of, float]:
     """(placement, whether in a failure) -> replicas that do the work of those of a linear program in some hours: in
     failures of the fewest that one of them leaves.
 
@@ -300,17 +299,26 @@ def _lower(fewest: dict[Of, float], a: Arrays, in_failure: bool, replicas: Array
         fewest[of] = min(fewest.get(of, np.inf), float(replicas[i]))
 
 
-def _of_plan(p: Problem, x: Decisions) -> dict[Of, float]:
-    """(placement, whether in a failure) -> fewest replicas of a state in which it serves anything."""
+def _of_plan(p: Problem, x: Decisions, fullest_hour: bool) -> dict[Of, float]:
+    """(placement, whether in a failure) -> fewest replicas of a state in which it serves anything.
+
+    Parameters
+    ----------
+    fullest_hour : whether of the hour in which these are most, as each reckons with its own; else of all hours
+    """
     a, vectors = full(p), as_vectors(p, x)
-    fewest: dict[Of, float] = {}
+    by_hour: dict[str, dict[Of, float]] = {}
     for s in (s for f in p.failures for s in states(p, f)):
         serves = np.asarray(replica_seconds_used(a, vectors, s)) > 0
-        _lower(fewest, a, not is_normal(s), np.where(serves, running(a, vectors, s), 0.0))
-    return fewest
+        of_hour = by_hour.setdefault(s[0] if fullest_hour else "", {})
+        _lower(of_hour, a, not is_normal(s), np.where(serves, running(a, vectors, s), 0.0))
+    most: dict[Of, float] = {}
+    for fewest in by_hour.values():
+        most |= {of: max(n, most.get(of, 0.0)) for of, n in fewest.items()}
+    return most
 
 
-def _more_carried(p: Problem, own: Mapping[Of, float], reckoned: Mapping[Of, float]) -> float:
+def more_carried(p: Problem, own: Mapping[Of, float], reckoned: Mapping[Of, float]) -> float:
     """How much more the replicas of a plan may carry than was reckoned with [fraction], normal operation and failures,
     the larger."""
     waiting, more = p.waiting, 0.0

@@ -50,6 +50,11 @@ def is_whole_by_hours(p: Problem) -> bool:
     return not p.rescaled
 
 
+def goes_hour_by_hour(search: Search) -> bool:
+    """Whether a linear program was solved hour by hour, and whole numbers are looked for so as well."""
+    return search.by_hours is not None and is_whole_by_hours(search.p)
+
+
 def enter_by_hours(
     search: Search,
     seeds: Iterable[str] = (),

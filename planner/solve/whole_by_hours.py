@@ -23,12 +23,19 @@ from planner.errors import NoPlan
 from planner.problem.algebra import Array
 from planner.problem.arrays import full
 from planner.problem.decisions import ONCE, Decisions, Vectors, names, table
-from planner.problem.problem import Problem
 from planner.problem.rules.costs import cost_usd
 from planner.problem.rules.index_sets import INDEX_SETS, by_id
 from planner.problem.waiting import Of
 from planner.solve.by_hours import ByHours
-from planner.solve.by_waiting import MOST_ROUNDS, fewer_than, reckoned_with, used_in
+from planner.solve.by_waiting import (
+    MOST_AGAIN,
+    MOST_ROUNDS,
+    PAYS,
+    fewer_than,
+    more_carried,
+    reckoned_with,
+    used_in,
+)
 from planner.solve.feasibility_subproblem import Replicas
 from planner.solve.highs import Ends
 from planner.solve.purchases_anew import PURCHASES_GAP, PURCHASES_NODES, purchases_once_more, started_in
@@ -303,14 +310,29 @@ class WholeByHours(WholePlan):
             return PlanOfHour(h, None, plan_of_hour.divisible_usd)
 
     def _search_hour(self, asked: HourSearch) -> PlanOfHour:
-        """A plan of an hour with what starts given."""
-        start, reckoned = None, self._reckoned_in(asked.hour)
-        if asked.hour in self._of_hours:
-            start = by_id(self.p, self._of_hours[asked.hour].decisions)
-            reckoned = self._reckoned_in(asked.hour, start)
+        """A plan of an hour with what starts given; by waiting looked for anew where its own replicas carry more than
+        those that it was found with."""
+        start = by_id(self.p, self._of_hours[asked.hour].decisions) if asked.hour in self._of_hours else None
+        made, search = self._plan_by_number(asked, start, self._reckoned_in(asked.hour, start))
+        for _ in range(MOST_AGAIN if self.p.waiting is not None and not asked.at_once else 0):
+            if made.plan is None or self.search.out_of_time():
+                break
+            own = self._own_numbers(search, made)
+            if more_carried(search.p, own, made.reckoned) <= PAYS * self.effort.gap_fraction:
+                break
+            again, search = self._plan_by_number(asked, by_id(search.p, made.plan.decisions), {**made.reckoned, **own})
+            if again.plan is None or again.plan.cost_usd >= made.plan.cost_usd:
+                break
+            made = again
+        return made
+
+    def _plan_by_number(
+        self, asked: HourSearch, start: Decisions | None, reckoned: Mapping[Of, float]
+    ) -> tuple[PlanOfHour, Search]:
+        """A plan of an hour, and its search; by waiting replicas that are too full lower what is reckoned with."""
         for n in range(MOST_ROUNDS):
             plan_of_hour = self._plan_of_hour(asked, start, reckoned)
-            usd = plan_of_hour.divisible_usd
+            usd, search = plan_of_hour.divisible_usd, plan_of_hour.search
             try:
                 plan = plan_of_hour.at_once() if asked.at_once else plan_of_hour.run()
             except TooFull as error:
@@ -318,8 +340,14 @@ class WholeByHours(WholePlan):
             except NoPlan:
                 break
             else:
-                return PlanOfHour(asked.hour, plan, usd, plan_of_hour.time_limit_ended, reckoned)
-        return PlanOfHour(asked.hour, None, usd, reckoned=reckoned)
+                return PlanOfHour(asked.hour, plan, usd, plan_of_hour.time_limit_ended, reckoned), search
+        return PlanOfHour(asked.hour, None, usd, reckoned=reckoned), search
+
+    def _own_numbers(self, search: Search, made: PlanOfHour) -> dict[Of, float]:
+        """Replicas with which the plan of an hour does what it does, none beyond those that all hours reckon with."""
+        assert made.plan is not None and self.p.waiting is not None
+        own = used_in(search.p, made.plan.decisions, (made.hour,), search.blocks)
+        return {of: min(self.p.waiting.replicas[of], n) for of, n in own.items()}
 
     def _reckoned_in(self, h: str, similar: Decisions | None = None) -> dict[Of, float]:
         """Replicas that an hour reckons with, where utilisation is by waiting: by what runs divisible.
@@ -332,8 +360,9 @@ class WholeByHours(WholePlan):
             return {}
         blocks = [(f, h) for f in self.search.binding]
         reckoned = reckoned_with(self.p, used_in(self.p, self._divisible, (h,), blocks), waiting.replicas)
-        for e in self.p.placements if similar is not None else ():
-            if (n := similar.replicas.get((e, h), 0.0)) >= 1:
+        running = {} if similar is None else similar.replicas
+        for e in self.p.placements:
+            if (n := running.get((e, h), 0.0)) >= 1:
                 reckoned[e, False] = n
         return reckoned
 

@@ -17,7 +17,7 @@ from planner.problem.waiting import Of
 from planner.solve.feasibility_subproblem import Replicas
 from planner.solve.integer_program import IntegerProgram
 from planner.solve.program import INFINITY
-from planner.solve.search import Block, Search, Survived, unhurt
+from planner.solve.search import SHORT, Block, Search, Survived, unhurt
 from planner.solve.second_objective import edge_costs, settle_normal, settle_reserves
 from planner.solve.stages import SETTLING, TESTS_WHOLE, stage
 from planner.solve.taken_apart import merged_edge_costs, taken_apart
@@ -27,8 +27,6 @@ from planner.threads import Count
 ENTER_AT_ONCE = 12
 """Failures of an hour that enter the program after one test of all: as many as are new, the worst first."""
 SETTLING_STATES = "settling states"
-SHORT = 1e-5
-"""What a plan may miss by the arithmetic of the solver [fraction]; more is an error of ours, which must not pass."""
 
 
 @dataclass(frozen=True)
