@@ -338,7 +338,9 @@ class WholeByHours(WholePlan):
             except TooFull as error:
                 reckoned = fewer_than(reckoned, error.replicas, n)
             except NoPlan:
-                break
+                if n > 0 or self.p.waiting is None:
+                    break
+                reckoned = self.p.waiting.replicas  # with which there was a divisible plan
             else:
                 return PlanOfHour(asked.hour, plan, usd, plan_of_hour.time_limit_ended, reckoned), search
         return PlanOfHour(asked.hour, None, usd, reckoned=reckoned), search
