@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable
 from datetime import date
 
+import numpy as np
 import pytest
 from failing import EXACT
 from over_time import study_over_time
@@ -160,6 +161,15 @@ def test_plans_by_weights_hold(seed: int) -> None:
     plan = make_plan(by_waiting(s, 900.0), LOOSE)
     assert not drill_plan(plan, "rescale").broken
     sound(plan)
+
+
+def test_reserves_that_survivors_are_too_few_for_are_seen_by_audit_and_drill(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("planner.problem.waiting.utilisation_that_meets", lambda wait, *_: np.full(len(wait), 0.99))
+    plan = make_plan(halls(3), EXACT)
+    assert audit(plan).passed
+    assert drill_plan(plan, "rescale").broken
+    monkeypatch.undo()
+    assert {v.rule for v in audit(plan).violations} >= {"replicas_carry_what_is_reserved"}
 
 
 # -------------------------------------------------------------- many hours
