@@ -77,7 +77,7 @@ class HourSearch:
 @dataclass(frozen=True)
 class PlanOfHour:
     """What came of it; `divisible_usd`: what the hour costs with what starts given, divisible; `reckoned`: the replicas
-    that were reckoned with, where utilisation is by waiting."""
+    that were reckoned with, where utilisation is by waiting, and no time limit came first."""
 
     hour: str
     plan: TestedPlan | None
@@ -315,7 +315,7 @@ class WholeByHours(WholePlan):
         start = by_id(self.p, self._of_hours[asked.hour].decisions) if asked.hour in self._of_hours else None
         made, search = self._plan_by_number(asked, start, self._reckoned_in(asked.hour, start))
         for _ in range(MOST_AGAIN if self.p.waiting is not None and not asked.at_once else 0):
-            if made.plan is None or self.search.out_of_time():
+            if made.plan is None or made.time_limit_ended or self.search.out_of_time():
                 break
             own = self._own_numbers(search, made)
             if more_carried(search.p, own, made.reckoned) <= PAYS * self.effort.gap_fraction:
@@ -343,7 +343,8 @@ class WholeByHours(WholePlan):
                 reckoned = self.p.waiting.replicas  # with which there was a divisible plan
             else:
                 return PlanOfHour(asked.hour, plan, usd, plan_of_hour.time_limit_ended, reckoned), search
-        return PlanOfHour(asked.hour, None, usd, reckoned=reckoned), search
+        led_nowhere = {} if plan_of_hour.time_limit_ended else reckoned
+        return PlanOfHour(asked.hour, None, usd, reckoned=led_nowhere), search
 
     def _own_numbers(self, search: Search, made: PlanOfHour) -> dict[Of, float]:
         """Replicas with which the plan of an hour does what it does, none beyond those that all hours reckon with."""
