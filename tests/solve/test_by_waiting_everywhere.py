@@ -6,7 +6,7 @@ from datetime import date
 
 import numpy as np
 import pytest
-from failing import EXACT
+from failing import EXACT, asked, goal
 from over_time import study_over_time
 from priced import priced
 from reclaimed import one_pool
@@ -14,8 +14,10 @@ from studies import machine_type, model, offer, profile, random_study, site, stu
 
 from planner.drill import drill_plan, drill_state_claims
 from planner.plan.audit import audit
+from planner.plan.in_hand import in_hand
 from planner.plan.plan import make_plan
 from planner.problem.build import build
+from planner.questions.alternatives import aims_of, alternatives
 from planner.solve import enter_by_hours as entering
 from planner.solve.search import Effort
 from planner.study.dependencies import NORMAL
@@ -95,6 +97,18 @@ def test_what_an_outage_costs_is_weighed_by_what_so_many_replicas_carry(objectiv
 @pytest.mark.parametrize("objective, seed", [("expected", 5), ("worst_case", 7), ("cvar", 8)])
 def test_priced_plans_hold(objective: str, seed: int) -> None:
     sound(make_plan(by_waiting(priced(seed, objective, "tiny")), LOOSE))
+
+
+def test_alternatives_hold_by_their_own_numbers() -> None:
+    """Plans with least of a measure, then cheapest with no more of it."""
+    lost = NamedFailure(name="f", lost={"site:p/a": 1.0})
+    s = asked(failures=(lost,), tiers=goal(fraction=0.5), demand={("w", "o"): 5.0})
+    plan = in_hand(make_plan(by_waiting(s), LOOSE))
+    several = alternatives(plan, aims_of(plan), 0.5)
+    assert any(not one.is_same for one in several)
+    for one in several:
+        assert not one.why_not and one.at_least <= one.value + 1e-6 <= one.before + 2e-6
+        sound(one.plan)
 
 
 # -------------------------------------------------------------- gateways that keep their weights
