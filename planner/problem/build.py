@@ -27,7 +27,7 @@ from planner.problem.magnitudes import out_of_range, sizes
 from planner.problem.money import discount_factor
 from planner.problem.parts import parts_of
 from planner.problem.problem import FEW_UNITS, HOURLY, Problem, machines_within_limits, most_machines
-from planner.problem.queues import not_yet_by_waiting, waiting_of
+from planner.problem.queues import waiting_of
 from planner.problem.request_limits import request_limits_of
 from planner.problem.waiting import Waiting
 from planner.study.calendar import demand_by_hour, hours_of, spans
@@ -72,8 +72,6 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     rescaled = rescaled_of(study, failures, taken)
     if rescaled and study.objective != "cost":
         raise _priced_without_new_weights(study, rescaled)
-    if findings := not_yet_by_waiting(study, rescaled):
-        raise InputError(findings)
     periods = spans(study)
     (period_of, hours_in), hours = hours_of(study)
     price = study.price_by_offer

@@ -1,8 +1,7 @@
 """From a study to the queues of its placements: what may wait there, for how long."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
-from planner.errors import Finding
 from planner.problem.eligibility import Edges, most_wait_ms
 from planner.problem.parts import Parts
 from planner.problem.waiting import Queue, Waiting
@@ -10,37 +9,11 @@ from planner.study.lengths import squared_variation
 from planner.study.loading import cached_fraction_in_failure
 from planner.study.records.policies import ColdStarts
 from planner.study.records.serving import Profile
-from planner.study.records.study import Study, Workload
+from planner.study.records.study import Workload
 from planner.units import MS_PER_SECOND
 
 ENDLESS_SECONDS = 1e9
 """The wait that a tier without a first-token target allows: the queue must end, and no more is asked."""
-
-MOST_HOURS = 11
-"""Hours of all periods up to which the program is one: more are planned hour by hour."""
-
-
-def not_yet_by_waiting(study: Study, rescaled: Collection[str]) -> list[Finding]:
-    """What is not yet planned where utilisation is by waiting.
-
-    Parameters
-    ----------
-    rescaled : failures in which gateways keep their weights
-    """
-    if study.utilisation.basis == "fixed":
-        return []
-    findings, expected = [], "basis: fixed, {}: by waiting they are not planned yet"
-    hours = len(study.horizon.each_hour) * len(study.horizon.each_period)
-    for what, is_there, fix in (
-        ("with an objective other than cost", study.objective != "cost", "leave out objective"),
-        ("where gateways keep their weights in a failure", bool(rescaled), "choose failover: resolve"),
-        (f"with more than {MOST_HOURS} hours", hours > MOST_HOURS, "name fewer hours or periods"),
-    ):
-        if is_there:
-            findings.append(
-                Finding("study: utilisation: basis", expected.format(what), "waiting", f"{fix}, or basis: fixed")
-            )
-    return findings
 
 
 def waiting_of(

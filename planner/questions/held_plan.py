@@ -9,8 +9,7 @@ from planner.plan.file import sealed
 from planner.problem.arrays import full
 from planner.problem.rules.index_sets import as_vectors
 from planner.problem.rules.register import rules_with_rows
-from planner.solve.search import is_proven
-from planner.solve.whole_tests import SHORT
+from planner.solve.search import SHORT, is_proven
 from planner.study.records.plan import PlanFile
 
 SAME_COST = 1e-9

@@ -21,12 +21,14 @@ from planner.errors import NoPlan
 from planner.interruption import interrupted
 from planner.problem.algebra import Array, pick, sum_by
 from planner.problem.arrays import Arrays, full
-from planner.problem.decisions import Decisions
+from planner.problem.decisions import Decisions, Vectors
 from planner.problem.problem import Problem, State, states, taken_up
 from planner.problem.rules.formulas import is_normal, replica_seconds_used, running, survivors
+from planner.problem.rules.gateway_limits import conditions, warm
 from planner.problem.rules.index_sets import as_vectors
 from planner.problem.rules.states import replicas_carry_traffic
 from planner.problem.waiting import Of
+from planner.solve.enter_by_hours import goes_hour_by_hour
 from planner.solve.integer_program import LARGE_COLUMNS, IntegerProgram
 from planner.solve.lp_bound import relax
 from planner.solve.program import INFINITY, OPTIMAL
@@ -101,8 +103,8 @@ def solve_by_waiting(
                 solution, reckoned = other, its
     for _ in range(MOST_AGAIN):
         best = _with_bound(solution, bound_usd, gap_fraction)
-        own = _of_plan(p, solution.decisions)
-        if best.status != "gap" or _more_carried(p, own, reckoned) <= PAYS * gap_fraction:
+        own = _of_plan(p, solution.decisions, goes_hour_by_hour(search))
+        if best.status != "gap" or more_carried(p, own, reckoned) <= PAYS * gap_fraction:
             break
         try:
             again, reckoned = asked.from_numbers(reckoned | own, solution.binding, solution.decisions)
@@ -114,6 +116,7 @@ def solve_by_waiting(
         if again.cost_usd >= solution.cost_usd:
             break
         solution = again
+    search.check_bound(solution.cost_usd)
     best = _with_bound(solution, bound_usd, gap_fraction)
     if best.status == "gap":
         best = _with_bound(solution, max(bound_usd, _bound_of_whole_numbers(search, best, gap_fraction)), gap_fraction)
@@ -153,13 +156,12 @@ class _Asked:
                 reckoned = dict(self.most)
                 continue
             except TooFull as error:
-                halves = {of: m / 2 for of, m in reckoned.items()}
-                fewer = {of: m for of, m in error.replicas.items() if m < reckoned[of]} or halves
-            else:
-                fewer = too_full(self.p, solution.decisions)
-                if not fewer:
-                    return solution, reckoned
-                hints, start = solution.binding, solution.decisions
+                reckoned = fewer_than(reckoned, error.replicas, n)
+                continue
+            fewer = too_full(self.p, solution.decisions)
+            if not fewer:
+                return solution, reckoned
+            hints, start = solution.binding, solution.decisions
             reckoned = reckoned | {of: _lowered(reckoned[of], m, n) for of, m in fewer.items()}
         raise _none_found()
 
@@ -226,23 +228,55 @@ def _lowered(reckoned: float, running_replicas: float, n: int) -> float:
 
 
 def _of_linear_program(search: Search, most: Mapping[Of, float]) -> dict[Of, float]:
-    """(placement, whether in a failure) -> replicas that do the work of those in the linear program: in failures of the
-    fewest that a binding one leaves.
+    """(placement, whether in a failure) -> replicas that do the work of those in the linear program.
 
-    In failures as many as in normal operation where none of these leaves any.
+    Where whole numbers are looked for hour by hour, each reckons with its own: those of the hour with the most.
     """
-    p, a = search.p, full(search.p)
-    purchases = search.purchases(integer=False)
-    fewest: dict[Of, float] = {}
-    for h in p.hours:
+    p, purchases = search.p, search.purchases(integer=False)
+    if not goes_hour_by_hour(search):
+        used = used_in(p, purchases, p.hours, search.blocks)
+    else:
+        used = {}
+        for h in p.hours:
+            for of, n in used_in(p, purchases, (h,), search.blocks).items():
+                used[of] = max(n, used.get(of, 0.0))
+    return reckoned_with(p, used, most)
+
+
+def used_in(p: Problem, purchases: Vectors, hours: Iterable[str], blocks: Iterable[tuple[str, str]]) -> dict[Of, float]:
+    """(placement, whether in a failure) -> replicas that do the work of those of a linear program in some hours: in
+    failures of the fewest that one of them leaves.
+
+    Parameters
+    ----------
+    blocks : failures in hours, of all hours
+    """
+    a, fewest = full(p), dict[Of, float]()
+    for h in hours:
         _lower(fewest, a, False, np.asarray(purchases.replicas[h,]))
-    for f, h in sorted(search.blocks):
-        _lower(fewest, a, True, np.asarray(survivors(a, purchases, (h, f, max(p.deadlines_seconds[f])))))
-    needed = _by_number(p, fewest)
-    used = {(e, False): needed.get((e, False)) for e in p.placements}
-    used |= {(e, True): needed.get((e, True), used[e, False]) for e in p.placements}
-    few = {of: UNUSED_REPLICAS if n is None else max(1.0, float(np.floor(PART_OF_THEM * n))) for of, n in used.items()}
+        for s, placements in conditions(a, h).items() if p.rescaled else ():  # in which gateways keep their weights
+            _lower(fewest, a, not is_normal(s), np.where(placements, np.asarray(warm(a, purchases, s)), 0.0))
+        for f in sorted(f for f, of in blocks if of == h):
+            _lower(fewest, a, True, np.asarray(survivors(a, purchases, (h, f, max(p.deadlines_seconds[f])))))
+    return _by_number(p, fewest)
+
+
+def reckoned_with(p: Problem, used: Mapping[Of, float], most: Mapping[Of, float]) -> dict[Of, float]:
+    """What is reckoned with where a linear program uses some replicas: a part of them, in failures as many as in normal
+    operation where none leaves any, and no more than the most."""
+    needed = {(e, False): used.get((e, False)) for e in p.placements}
+    needed |= {(e, True): used.get((e, True), needed[e, False]) for e in p.placements}
+    few = {
+        of: UNUSED_REPLICAS if n is None else max(1.0, float(np.floor(PART_OF_THEM * n))) for of, n in needed.items()
+    }
     return {of: min(most[of], n) for of, n in few.items()}
+
+
+def fewer_than(reckoned: Mapping[Of, float], running: Mapping[Of, float], n: int) -> dict[Of, float]:
+    """What is reckoned with after round n, in which whole numbers led nowhere, as replicas were too full."""
+    halves = {of: m / 2 for of, m in reckoned.items()}
+    fewer = {of: m for of, m in running.items() if m < reckoned[of]} or halves
+    return {**reckoned, **{of: _lowered(reckoned[of], m, n) for of, m in fewer.items()}}
 
 
 def _by_number(p: Problem, replicas: Mapping[Of, float]) -> dict[Of, float]:
@@ -265,17 +299,26 @@ def _lower(fewest: dict[Of, float], a: Arrays, in_failure: bool, replicas: Array
         fewest[of] = min(fewest.get(of, np.inf), float(replicas[i]))
 
 
-def _of_plan(p: Problem, x: Decisions) -> dict[Of, float]:
-    """(placement, whether in a failure) -> fewest replicas of a state in which it serves anything."""
+def _of_plan(p: Problem, x: Decisions, fullest_hour: bool) -> dict[Of, float]:
+    """(placement, whether in a failure) -> fewest replicas of a state in which it serves anything.
+
+    Parameters
+    ----------
+    fullest_hour : whether of the hour in which these are most, as each reckons with its own; else of all hours
+    """
     a, vectors = full(p), as_vectors(p, x)
-    fewest: dict[Of, float] = {}
+    by_hour: dict[str, dict[Of, float]] = {}
     for s in (s for f in p.failures for s in states(p, f)):
         serves = np.asarray(replica_seconds_used(a, vectors, s)) > 0
-        _lower(fewest, a, not is_normal(s), np.where(serves, running(a, vectors, s), 0.0))
-    return fewest
+        of_hour = by_hour.setdefault(s[0] if fullest_hour else "", {})
+        _lower(of_hour, a, not is_normal(s), np.where(serves, running(a, vectors, s), 0.0))
+    most: dict[Of, float] = {}
+    for fewest in by_hour.values():
+        most |= {of: max(n, most.get(of, 0.0)) for of, n in fewest.items()}
+    return most
 
 
-def _more_carried(p: Problem, own: Mapping[Of, float], reckoned: Mapping[Of, float]) -> float:
+def more_carried(p: Problem, own: Mapping[Of, float], reckoned: Mapping[Of, float]) -> float:
     """How much more the replicas of a plan may carry than was reckoned with [fraction], normal operation and failures,
     the larger."""
     waiting, more = p.waiting, 0.0

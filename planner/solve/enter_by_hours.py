@@ -43,6 +43,18 @@ def goes_by_hours(search: Search) -> bool:
     return len(p.hours) >= FEWEST_HOURS and by_itself and isinstance(search.program.solver, KeptHiGHS)
 
 
+def is_whole_by_hours(p: Problem) -> bool:
+    """Whether whole numbers are looked for hour by hour."""
+    if p.priced or p.deferrable or p.budget_usd is not None or p.spend_years or p.least_units or p.measure:
+        return False
+    return not p.rescaled
+
+
+def goes_hour_by_hour(search: Search) -> bool:
+    """Whether a linear program was solved hour by hour, and whole numbers are looked for so as well."""
+    return search.by_hours is not None and is_whole_by_hours(search.p)
+
+
 def enter_by_hours(
     search: Search,
     seeds: Iterable[str] = (),

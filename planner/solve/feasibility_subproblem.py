@@ -368,13 +368,29 @@ class FeasibilitySubproblem:
     def cheapest_whole(
         self, f: str, purchases: Vectors, most_nodes: int, seconds: float | None = None
     ) -> Replicas | None:
-        """Whole replicas kept and cold-started with which a priced failure costs least; None when none are found."""
+        """Whole replicas kept and cold-started with which a priced failure costs least; None when none are found.
+
+        Where utilisation is by waiting: of those that several searches come upon, each priced by what so many carry.
+        """
         x = self.set_failure(f, purchases, integer=True)
         self._nothing_short(x, f)
         self.program.minimise(in_states_usd(self.a, x, f, [self.hour]))
-        if self.program.solve_whole(PRICED_GAP, most_nodes, seconds) not in (OPTIMAL, FEASIBLE):
-            return None
-        return self._replicas(f, x)
+        least, cheapest = INFINITY, None
+        for _ in range(SEARCHES_BY_NUMBER if self.more else 1):
+            if self.program.solve_whole(PRICED_GAP, most_nodes, seconds) not in (OPTIMAL, FEASIBLE):
+                break
+            reckoned, replicas = self.program.objective, self._replicas(f, x)
+            if not self.more:
+                return replicas
+            kept, cold_started = (
+                np.concatenate([replicas[name, s] for s in self.states(f)]) for name in ("kept", "cold_started")
+            )
+            if self._holds(f, x, kept, cold_started) and self.program.objective < least:
+                least, cheapest = self.program.objective, replicas
+            if least <= reckoned + PRICED_GAP * abs(reckoned):
+                break
+            self._carry_by_number(f, x, kept + cold_started)
+        return cheapest
 
     # -------------------------------------------------------------- the decisions of a failure
     def settle(self, f: str, purchases: Vectors, replicas: Replicas, edge_cost: Array) -> Vectors:

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from planner.errors import NoPlan
+from planner.errors import NoPlan, SolverError
 from planner.problem.arrays import full, merged
 from planner.problem.decisions import Decisions, Vectors, names
 from planner.problem.problem import Problem
@@ -64,6 +64,8 @@ LP_FRACTION = 0.5
 RARE = 1e-3
 """Occurrences over the horizon by which the price of a failure is weighted at the least."""
 WHOLE = 1e-6
+SHORT = 1e-5
+"""What a plan may miss by the arithmetic of the solver [fraction]; more is an error of ours, which must not pass."""
 ARITHMETIC_FRACTION = 1e-6
 """What a bound may miss the cost of the best plan by when a solver calls it proven: its own tolerances."""
 
@@ -447,6 +449,12 @@ class Search:
             if self.is_off(off := self.off_usd(f, usd)):
                 underpriced.append((-off, (f, self.p.hours[0])))
         return sorted(underpriced)
+
+    def check_bound(self, cost_usd: float) -> None:
+        """Raise SolverError where the bound is above what a plan costs, by more than arithmetic."""
+        arithmetic = SHORT * (1 + cost_usd) + WHOLE * self.program.scale  # the dearest column costs the solver one
+        if self.bound > cost_usd + arithmetic:
+            raise SolverError(f"a bound of {self.bound:,.2f} above a plan of {cost_usd:,.2f} USD: please report it")
 
     def off_usd(self, f: str, usd: float) -> float:
         """How much more a priced failure costs than the program reckons with, by how often it happens [USD]."""

@@ -6,11 +6,15 @@ tested. Last, purchases once more, for the machines that stand in the plan. The 
 
 What goes directly, all hours in one integer program: work that waits, as an hour of its own has no say in what it takes
 up; priced failures; gateways that rescale; a budget; commitments on spend; least numbers of modules.
+
+Where utilisation is by waiting, purchases are reckoned with the replicas of the hour with the most of each placement,
+and each hour then with its own, which fall until its plan keeps to them. Where an hour has no plan that way its numbers
+are reckoned with for all hours: see `by_waiting`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -19,14 +23,23 @@ from planner.errors import NoPlan
 from planner.problem.algebra import Array
 from planner.problem.arrays import full
 from planner.problem.decisions import ONCE, Decisions, Vectors, names, table
-from planner.problem.problem import Problem
 from planner.problem.rules.costs import cost_usd
 from planner.problem.rules.index_sets import INDEX_SETS, by_id
+from planner.problem.waiting import Of
 from planner.solve.by_hours import ByHours
+from planner.solve.by_waiting import (
+    MOST_AGAIN,
+    MOST_ROUNDS,
+    PAYS,
+    fewer_than,
+    more_carried,
+    reckoned_with,
+    used_in,
+)
 from planner.solve.feasibility_subproblem import Replicas
 from planner.solve.highs import Ends
 from planner.solve.purchases_anew import PURCHASES_GAP, PURCHASES_NODES, purchases_once_more, started_in
-from planner.solve.search import Block, Search, TimeLimitPassed
+from planner.solve.search import Block, Search, TimeLimitPassed, TooFull
 from planner.solve.stages import WHOLE_NUMBERS, in_thread, stage
 from planner.solve.whole_hour import HourPlan, in_hour
 from planner.solve.whole_plan import WholePlan
@@ -63,12 +76,14 @@ class HourSearch:
 
 @dataclass(frozen=True)
 class PlanOfHour:
-    """What came of it; `divisible_usd`: what the hour costs with what starts given, divisible."""
+    """What came of it; `divisible_usd`: what the hour costs with what starts given, divisible; `reckoned`: the replicas
+    that were reckoned with, where utilisation is by waiting, and no time limit came first."""
 
     hour: str
     plan: TestedPlan | None
     divisible_usd: float
     time_limit_ended: bool = False
+    reckoned: Mapping[Of, float] = field(default_factory=dict)
 
 
 class WholeByHours(WholePlan):
@@ -93,6 +108,8 @@ class WholeByHours(WholePlan):
         self._of_hours: dict[str, TestedPlan] = {}
         self._more_usd_of: dict[str, float] = {}
         """what the plans of hours cost more than divisible ones"""
+        self._without_plan: Mapping[Of, float] = {}
+        """by waiting: replicas that an hour without a plan reckoned with"""
         self._settled: TestedPlan | None = None
         """the plan that was made hour by hour, its states settled"""
 
@@ -101,7 +118,7 @@ class WholeByHours(WholePlan):
             super()._run()
             return
         self._keep_similar()
-        if not self._is_proven() and not self._is_large():
+        if not self._is_proven() and not self._is_large() and self.p.waiting is None:
             self._search_everything()
             self._drop()
 
@@ -126,11 +143,19 @@ class WholeByHours(WholePlan):
         spare_usd = HOURS_FRACTION * (self.effort.gap_fraction * abs(search.bound) - self._purchases_usd)
         if not self._make_hours(max(0.0, spare_usd), at_once):
             search.check_time()
+            self._check_numbers()
             search.progress("whole numbers", None, "an hour has no plan with what is bought for all: all hours at once")
             self._of_hours.clear()
             return False
         self._keep(self._assembled())
         return True
+
+    def _check_numbers(self) -> None:
+        """Raise TooFull where hours without a plan reckoned with fewer replicas than what was bought is found with."""
+        if self.p.waiting is not None:
+            fewer = {of: n for of, n in self._without_plan.items() if n < self.p.waiting.replicas[of]}
+            if fewer:
+                raise TooFull(fewer)
 
     def _keep_similar(self) -> None:
         """Keep what a similar plan starts and runs, where something else was chosen and that holds and costs less."""
@@ -254,6 +279,8 @@ class WholeByHours(WholePlan):
         """Take up the plan of an hour where it is cheaper than the one at hand; whether the hour has one."""
         h, plan = made.hour, made.plan
         self.time_limit_ended |= made.time_limit_ended
+        if plan is None:
+            self._without_plan = made.reckoned
         if plan is not None and (h not in self._of_hours or plan.cost_usd < self._of_hours[h].cost_usd):
             self._of_hours[h], self._more_usd_of[h] = plan, plan.cost_usd - made.divisible_usd
         return h in self._of_hours
@@ -275,28 +302,84 @@ class WholeByHours(WholePlan):
     def _similar_hour(self, h: str) -> PlanOfHour:
         """What runs in an hour of the similar plan, where it is a plan of that hour."""
         self.search.check_time()
-        plan_of_hour = self._plan_of_hour(HourSearch(h, 0.0, at_once=True, thorough=False), self.start)
+        asked = HourSearch(h, 0.0, at_once=True, thorough=False)
+        plan_of_hour = self._plan_of_hour(asked, self.start, self._reckoned_in(h, self.start))
         try:
             return PlanOfHour(h, plan_of_hour.as_in_similar_plan(), plan_of_hour.divisible_usd)
         except TimeLimitPassed:
             return PlanOfHour(h, None, plan_of_hour.divisible_usd)
 
     def _search_hour(self, asked: HourSearch) -> PlanOfHour:
-        """A plan of an hour with what starts given."""
-        start = None
-        if asked.hour in self._of_hours:
-            start = by_id(self.p, self._of_hours[asked.hour].decisions)
-        plan_of_hour = self._plan_of_hour(asked, start)
-        try:
-            plan = plan_of_hour.at_once() if asked.at_once else plan_of_hour.run()
-        except NoPlan:
-            return PlanOfHour(asked.hour, None, plan_of_hour.divisible_usd)
-        return PlanOfHour(asked.hour, plan, plan_of_hour.divisible_usd, plan_of_hour.time_limit_ended)
+        """A plan of an hour with what starts given; by waiting looked for anew where its own replicas carry more than
+        those that it was found with."""
+        start = by_id(self.p, self._of_hours[asked.hour].decisions) if asked.hour in self._of_hours else None
+        made, search = self._plan_by_number(asked, start, self._reckoned_in(asked.hour, start))
+        for _ in range(MOST_AGAIN if self.p.waiting is not None and not asked.at_once else 0):
+            if made.plan is None or made.time_limit_ended or self.search.out_of_time():
+                break
+            own = self._own_numbers(search, made)
+            if more_carried(search.p, own, made.reckoned) <= PAYS * self.effort.gap_fraction:
+                break
+            again, search = self._plan_by_number(asked, by_id(search.p, made.plan.decisions), {**made.reckoned, **own})
+            if again.plan is None or again.plan.cost_usd >= made.plan.cost_usd:
+                break
+            made = again
+        return made
 
-    def _plan_of_hour(self, asked: HourSearch, start: Decisions | None) -> HourPlan:
-        """The search for whole numbers of an hour."""
+    def _plan_by_number(
+        self, asked: HourSearch, start: Decisions | None, reckoned: Mapping[Of, float]
+    ) -> tuple[PlanOfHour, Search]:
+        """A plan of an hour, and its search; by waiting replicas that are too full lower what is reckoned with."""
+        for n in range(MOST_ROUNDS):
+            plan_of_hour = self._plan_of_hour(asked, start, reckoned)
+            usd, search = plan_of_hour.divisible_usd, plan_of_hour.search
+            try:
+                plan = plan_of_hour.at_once() if asked.at_once else plan_of_hour.run()
+            except TooFull as error:
+                reckoned = fewer_than(reckoned, error.replicas, n)
+            except NoPlan:
+                if n > 0 or self.p.waiting is None:
+                    break
+                reckoned = self.p.waiting.replicas  # with which there was a divisible plan
+            else:
+                return PlanOfHour(asked.hour, plan, usd, plan_of_hour.time_limit_ended, reckoned), search
+        led_nowhere = {} if plan_of_hour.time_limit_ended else reckoned
+        return PlanOfHour(asked.hour, None, usd, reckoned=led_nowhere), search
+
+    def _own_numbers(self, search: Search, made: PlanOfHour) -> dict[Of, float]:
+        """Replicas with which the plan of an hour does what it does, none beyond those that all hours reckon with."""
+        assert made.plan is not None and self.p.waiting is not None
+        own = used_in(search.p, made.plan.decisions, (made.hour,), search.blocks)
+        return {of: min(self.p.waiting.replicas[of], n) for of, n in own.items()}
+
+    def _reckoned_in(self, h: str, similar: Decisions | None = None) -> dict[Of, float]:
+        """Replicas that an hour reckons with, where utilisation is by waiting: by what runs divisible.
+
+        Parameters
+        ----------
+        similar : a plan whose replicas are tried as they are
+        """
+        if (waiting := self.p.waiting) is None:
+            return {}
+        blocks = [(f, h) for f in self.search.binding]
+        reckoned = reckoned_with(self.p, used_in(self.p, self._divisible, (h,), blocks), waiting.replicas)
+        running = {} if similar is None else similar.replicas
+        for e in self.p.placements:
+            if (n := running.get((e, h), 0.0)) >= 1:
+                reckoned[e, False] = n
+        return reckoned
+
+    def _plan_of_hour(self, asked: HourSearch, start: Decisions | None, reckoned: Mapping[Of, float]) -> HourPlan:
+        """The search for whole numbers of an hour.
+
+        Parameters
+        ----------
+        reckoned : replicas to reckon with, where utilisation is by waiting
+        """
         search, h = self.search, asked.hour
         alone = in_hour(self.p, h, self._started)
+        if alone.waiting is not None:
+            alone = replace(alone, waiting=alone.waiting.by_replicas(reckoned))
         most_nodes = search.most_nodes()  # all hours share those of one search
         effort = replace(self.effort, most_nodes=most_nodes, seconds=self._seconds_of(asked), jobs=1)
         one = Search(alone, effort, search.new_solver, lambda stage, done, detail: None)
@@ -322,10 +405,3 @@ def _take(x: Vectors, of_hour: Vectors) -> None:
         for scope, vector in getattr(of_hour, decision.name).items():
             if kind in ("hour", "state") or scope == ONCE:
                 getattr(x, decision.name)[scope] = vector
-
-
-def is_whole_by_hours(p: Problem) -> bool:
-    """Whether whole numbers are looked for hour by hour."""
-    if p.priced or p.deferrable or p.budget_usd is not None or p.spend_years or p.least_units or p.measure:
-        return False
-    return not p.rescaled

@@ -8,6 +8,7 @@ from planner.problem.algebra import Array
 from planner.problem.arrays import full
 from planner.problem.decisions import Decisions, Vectors
 from planner.problem.problem import Problem
+from planner.solve.program import OPTIMAL
 from planner.solve.search import Search
 from planner.solve.whole_numbers import Bounds, whole_names
 from planner.solve.whole_plan import PART_NODES, WholePlan
@@ -41,14 +42,17 @@ class HourPlan(WholePlan):
     ) -> None:
         program = search.program
         search.minimise()
-        program.values = np.zeros(program.n)
-        given = np.zeros(program.n)
-        for own in program.owned:
-            if own.name in whole_names():
-                program.values[own.columns] = getattr(divisible, own.name)[own.scope][own.elements]
-            if own.name == "started":
-                given[own.columns] = program.lower[own.columns]
-        self.divisible_usd = program.value_of(given) + divisible_usd
+        if search.p.waiting is None or program.solve(search.remaining_seconds()) != OPTIMAL:
+            program.values = np.zeros(program.n)
+            given = np.zeros(program.n)
+            for own in program.owned:
+                if own.name in whole_names():
+                    program.values[own.columns] = getattr(divisible, own.name)[own.scope][own.elements]
+                if own.name == "started":
+                    given[own.columns] = program.lower[own.columns]
+            self.divisible_usd = program.value_of(given) + divisible_usd
+        else:  # it reckons with replicas of its own
+            self.divisible_usd = program.objective
         search.bound = self.divisible_usd
         gap_fraction = spare_usd / max(self.divisible_usd + spare_usd, 1e-9)
         search.effort = replace(search.effort, gap_fraction=gap_fraction)

@@ -11,11 +11,13 @@ from planner.problem.arrays import full, of_tests
 from planner.problem.decisions import Vectors, names, only
 from planner.problem.problem import State
 from planner.problem.rules.costs import minimised, outage_column, rank_outages
+from planner.problem.rules.formulas import is_normal
+from planner.problem.rules.gateway_limits import conditions, warm
 from planner.problem.waiting import Of
 from planner.solve.feasibility_subproblem import Replicas
 from planner.solve.integer_program import IntegerProgram
 from planner.solve.program import INFINITY
-from planner.solve.search import Block, Search, Survived, unhurt
+from planner.solve.search import SHORT, Block, Search, Survived, unhurt
 from planner.solve.second_objective import edge_costs, settle_normal, settle_reserves
 from planner.solve.stages import SETTLING, TESTS_WHOLE, stage
 from planner.solve.taken_apart import merged_edge_costs, taken_apart
@@ -25,8 +27,6 @@ from planner.threads import Count
 ENTER_AT_ONCE = 12
 """Failures of an hour that enter the program after one test of all: as many as are new, the worst first."""
 SETTLING_STATES = "settling states"
-SHORT = 1e-5
-"""What a plan may miss by the arithmetic of the solver [fraction]; more is an error of ours, which must not pass."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,13 @@ class WholeTests:
             for i in np.flatnonzero((replicas >= 1) & (replicas < INFINITY)).tolist():
                 of = self.p.placements[i], in_failure
                 self.too_full[of] = min(self.too_full.get(of, INFINITY), float(replicas[i]))
+
+    def _note_warm(self, purchases: Vectors) -> None:
+        """Keep what runs in normal operation and where gateways keep their weights: too few for their reserves."""
+        a = full(self.p)
+        for h in self.p.hours:
+            for s, placements in conditions(a, h).items():
+                self._note_too_full(not is_normal(s), [np.where(placements, warm(a, purchases, s), 0.0)])
 
     def _replicas_in_failures(self, values: np.ndarray) -> Survived:
         """Replicas that the program itself chose for its failures, of all placements; of those without a choice all."""
@@ -155,6 +162,8 @@ class WholeTests:
         if self.search.has_reserves:
             x = settle_reserves(self.p, purchases, self.search.new_solver())
             if x is None:  # the survivors of replicas that the solver took for whole are too few
+                if self.p.waiting is not None:
+                    self._note_warm(purchases)
                 return None
         else:
             try:

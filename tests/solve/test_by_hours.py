@@ -247,7 +247,7 @@ def test_whole_plans_by_hours_pass_the_audit(seed, monkeypatch):
 def test_what_waits_is_whole_for_all_hours_at_once():
     study = study_over_time(6)
     plan = make_plan(study, Effort(gap_fraction=0.01))
-    assert not whole_by_hours.is_whole_by_hours(build(study))
+    assert not entering.is_whole_by_hours(build(study))
     assert audit(plan).passed and plan.proof.status == "proven"
 
 

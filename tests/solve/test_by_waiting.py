@@ -1,7 +1,6 @@
 """Utilisation by waiting: worked numbers, plans that keep to it, a bound below brute force, and what is refused."""
 
 from dataclasses import replace
-from datetime import date
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +11,6 @@ from studies import beset_study, model, offer, profile, random_study
 from planner.drill import drill_plan, drill_state_claims
 from planner.drill.instance import build_instance
 from planner.drill.queues import Queues
-from planner.errors import InputError
 from planner.plan.audit import audit
 from planner.plan.file import plan_text
 from planner.plan.in_hand import in_hand
@@ -29,7 +27,7 @@ from planner.solve import solve as solving
 from planner.solve.search import Effort, Infeasible, Solution
 from planner.study.dependencies import NORMAL
 from planner.study.records.policies import Policies, Quota, Utilisation
-from planner.study.records.study import Horizon, Hour, NamedFailure, Study
+from planner.study.records.study import NamedFailure, Study
 
 EFFORT = Effort(gap_fraction=0.05, most_nodes=50)
 BY_WAITING = Utilisation(basis="waiting")
@@ -209,15 +207,6 @@ def test_without_a_target_only_the_queue_must_end() -> None:
     assert p.waiting is not None
     (most,) = p.waiting.largest(False, p.placements[:1], [1.0])
     assert 0.9 < most < 1
-
-
-def test_what_is_not_planned_so_yet_is_refused() -> None:
-    hours = tuple(Hour(name=f"h{n}", weight_fraction=1 / 16) for n in range(16))
-    horizon = Horizon(start=date(2026, 1, 1), months=1.0, hours=hours)
-    for more in ({"objective": "expected"}, {"failover": "rescale"}, {"horizon": horizon}):
-        with pytest.raises(InputError) as refused:
-            build(by_waiting(asked()).model_copy(update=more))
-        assert {finding.where for finding in refused.value.findings} == {"study: utilisation: basis"}
 
 
 def test_what_has_no_effect_is_refused_and_leaves_no_trace() -> None:
