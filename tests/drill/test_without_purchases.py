@@ -5,7 +5,7 @@ from drill_fixtures import at, chat, hold, offer, plan, study
 from over_time import study_over_time
 from studies import random_study
 
-from planner.drill import broken_without, drill_plan, without_purchases
+from planner.drill import broken_without, drill_plan, one_hour
 from planner.drill.instance import TOLERANCE
 from planner.plan.plan import make_plan
 from planner.questions.shortfalls import costs_of_being_late
@@ -60,14 +60,14 @@ def test_random_plans_without_some_purchases_break_as_the_drill_says():
 def test_over_years_each_hour_is_asked_once(monkeypatch):
     made = make_plan(study_over_time(2), Effort(gap_fraction=0.3, most_nodes=20))
     sets = keys_of(made)
-    asked, resolve = [], without_purchases.resolve
+    asked, resolve = [], one_hour.resolve
 
     def counted(remaining, programs, most_nodes, only_goals):
         asked.append(remaining.failures[0].id)
         return resolve(remaining, programs, most_nodes, only_goals)
 
     seen = []
-    monkeypatch.setattr(without_purchases, "resolve", counted)
+    monkeypatch.setattr(one_hour, "resolve", counted)
     once = broken_without(made, sets, progress=lambda done, of: seen.append((done, of)))
     for keys, rows in zip(sets, once, strict=True):
         assert of_rows(rows).keys() == drilled(made, keys, 0).keys()
@@ -106,9 +106,9 @@ def test_whole_replicas_are_looked_for_where_parts_break_nothing(
     made = nine_and_a_half(requests_per_second)
     (purchase,) = made.purchases
     late = {(purchase.offer, purchase.when)}
-    asked, resolve = [], without_purchases.resolve
+    asked, resolve = [], one_hour.resolve
     monkeypatch.setattr(
-        without_purchases, "resolve", lambda r, p, nodes, **more: asked.append(nodes) or resolve(r, p, nodes, **more)
+        one_hour, "resolve", lambda r, p, nodes, **more: asked.append(nodes) or resolve(r, p, nodes, **more)
     )
     (rows,) = broken_without(made, [late])
     assert bool(rows) == parts_break
