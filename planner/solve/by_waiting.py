@@ -32,6 +32,8 @@ from planner.solve.lp_bound import relax
 from planner.solve.program import INFINITY, OPTIMAL
 from planner.solve.reached import PART_GAP, SEARCH_GAP
 from planner.solve.search import Infeasible, Search, Solution, Status, TooFull, is_proven
+from planner.solve.whole_by_number import WholeByNumber
+from planner.solve.whole_plan import WholePlan
 from planner.study.dependencies import NORMAL
 from planner.units import ROUNDING
 
@@ -54,12 +56,15 @@ MOST_AGAIN, PAYS = 2, 0.5
 carry more than those it was found with."""
 SearchOf = Callable[[Problem], Search]
 SolveOnce = Callable[[Problem, Iterable[str], Decisions | None], Solution]
+Planned = Callable[[Search, WholePlan, float], Solution]
+"""The plan of a search after its linear program, whose cost is given [USD over the horizon]."""
 
 
 def solve_by_waiting(
     p: Problem,
     search_of: SearchOf,
     solve_once: SolveOnce,
+    planned: Planned,
     hints: Iterable[str],
     start: Decisions | None,
     gap_fraction: float,
@@ -71,6 +76,7 @@ def solve_by_waiting(
     p : that reckons with the utilisation of the most replicas of each placement
     search_of : begins a search
     solve_once : solves a problem, given failures that are likely to bind and a similar plan
+    planned : the plan of a search for whole numbers
     hints, start : see `solve`
     gap_fraction : that was asked for
 
@@ -87,8 +93,57 @@ def solve_by_waiting(
         if search.is_tested(f) and f not in search.dominated:
             search.enter((f, p.hours[0]))
     bound_usd = relax(search, start)
-    asked = _Asked(p, solve_once, most)
-    solution, reckoned = asked.from_numbers(_of_linear_program(search, most), search.binding, start)
+    at_first, is_small = _of_linear_program(search, most), search.program.n <= FEW_COLUMNS
+    by_number = _with_own_numbers(search, most, planned, bound_usd, start)
+    if by_number is not None and (by_number.status != "gap" or not is_small):
+        return by_number
+    bound_usd = max(bound_usd, search.bound)
+    try:
+        in_rounds = _in_rounds(search, _Asked(p, solve_once, most), at_first, bound_usd, start, gap_fraction)
+    except NoPlan:
+        if by_number is None:
+            raise
+        return by_number
+    return in_rounds if by_number is None or in_rounds.cost_usd < by_number.cost_usd else by_number
+
+
+def _with_own_numbers(
+    search: Search, most: Mapping[Of, float], planned: Planned, bound_usd: float, start: Decisions | None
+) -> Solution | None:
+    """A plan of which each state is filled by its own numbers, and its bound; None where none is found so."""
+    p = search.p
+    if search.has_reserves or p.priced or p.measure is not None or search.by_hours is not None:
+        return None
+    if search.program.n > LARGE_COLUMNS:
+        return None
+    whole_plan = WholeByNumber(search, most, start)
+    try:
+        solution = planned(search, whole_plan, bound_usd)
+    except NoPlan:
+        return None
+    finally:
+        whole_plan.carried.restore()
+    return None if too_full(p, solution.decisions) else solution
+
+
+def _in_rounds(
+    search: Search,
+    asked: "_Asked",
+    at_first: dict[Of, float],
+    bound_usd: float,
+    start: Decisions | None,
+    gap_fraction: float,
+) -> Solution:
+    """A plan of rounds, in each of which a placement is filled as far as one number may be in all its states.
+
+    Parameters
+    ----------
+    at_first : the numbers of the first round
+    bound_usd : what no plan costs less than
+    start, gap_fraction : see `solve_by_waiting`
+    """
+    p, most = asked.p, asked.most
+    solution, reckoned = asked.from_numbers(at_first, search.binding, start)
     if search.program.n <= FEW_COLUMNS and _with_bound(solution, bound_usd, gap_fraction).status == "gap":
         try:
             other, its = asked.from_numbers(dict(most), solution.binding, None)
