@@ -219,7 +219,8 @@ class Carried:
         """The program with what replicas carry in ranges of their number, where as many run as in normal operation.
 
         Other states of failures are as filled as the most. Formula, of each placement
-            Σ_k number[e,k] = replicas[e],  low[k] · is_in[e,k] ≤ number[e,k] ≤ high[k] · is_in[e,k],  Σ_k is_in[e,k] ≤ 1
+            Σ_k number[e,k] = replicas[e],  Σ_k is_in[e,k] ≤ 1
+            low[k] · is_in[e,k] ≤ number[e,k] ≤ high[k] · is_in[e,k]
             work[e,s] ≤ Σ_k slope[e,k,s] · number[e,k] + constant[e,k,s] · is_in[e,k]
         """
         program, ranged = self.program.extended(), dict[tuple[str, int], _Ranged]()
@@ -275,7 +276,9 @@ class Carried:
         """Add what placements carry in each range."""
         of = [ranged[s[0], e] for e in several]
         names = [self.p.placements[e] for e in several]
-        ranges = [(e, *ends) for e, each in zip(names, of, strict=True) for ends in zip(each.low, each.high, strict=True)]
+        ranges = [
+            (e, *ends) for e, each in zip(names, of, strict=True) for ends in zip(each.low, each.high, strict=True)
+        ]
         slope, constant = lines_above(self.waiting, not is_normal(s), ranges)
         group = np.repeat(np.arange(len(of)), [len(each.low) for each in of])
         carried = sum_by(slope * stacked([each.number for each in of]), group, len(of))
@@ -313,7 +316,11 @@ class IntegerByNumber(IntegerProgram):
             own[: len(integral)] = integral
             program.integral = own
             ends = Ends(
-                most_nodes=most_nodes, seconds=seconds, only_bound=True, cutoff=program.scaled(cutoff_usd), bound_alone=True
+                most_nodes=most_nodes,
+                seconds=seconds,
+                only_bound=True,
+                cutoff=program.scaled(cutoff_usd),
+                bound_alone=True,
             )
             return program.answer(ends)
         finally:

@@ -97,14 +97,18 @@ def solve_by_waiting(
     by_number = _with_own_numbers(search, most, planned, bound_usd, start)
     if by_number is not None and (by_number.status != "gap" or not is_small):
         return by_number
-    bound_usd = max(bound_usd, search.bound)
+    lp_bound_usd, bound_usd = bound_usd, max(bound_usd, search.bound)
     try:
         in_rounds = _in_rounds(search, _Asked(p, solve_once, most), at_first, bound_usd, start, gap_fraction)
     except NoPlan:
         if by_number is None:
             raise
         return by_number
-    return in_rounds if by_number is None or in_rounds.cost_usd < by_number.cost_usd else by_number
+    best = in_rounds if by_number is None or in_rounds.cost_usd < by_number.cost_usd else by_number
+    if in_rounds.status == "stopped":
+        best = replace(best, status="stopped")
+    best = _with_bound(best, max(bound_usd, in_rounds.bound_usd), gap_fraction)
+    return replace(best, lp_bound_usd=min(lp_bound_usd, best.cost_usd))
 
 
 def _with_own_numbers(
@@ -172,7 +176,7 @@ def _in_rounds(
     best = _with_bound(solution, bound_usd, gap_fraction)
     if best.status == "gap":
         best = _with_bound(solution, max(bound_usd, _bound_of_whole_numbers(search, best, gap_fraction)), gap_fraction)
-    return replace(best, lp_bound_usd=min(bound_usd, best.cost_usd))
+    return best
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ from planner.solve.whole_tests import WholeTests
 PART_OF_THEM = 0.8
 """Share that is reckoned with of the replicas that do the work of the linear program: a plan may run fewer, and it
 costs little, as the utilisation of many hardly rises with their number."""
-STEP, MOST_STEPS = 0.35, 2
-"""How far above a bound the next cutoff is [of the asked gap], and how many there are: what is little above is proven in
-a part of the time that the asked one takes."""
+STEP, MOST_STEPS = 0.35, 1
+"""How far above a bound the next cutoff is [of the asked gap], and how many there are: what is little above is proven
+in a part of the time that the asked one takes."""
 
 
 class WholeByNumber(WholePlan):
