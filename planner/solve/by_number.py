@@ -7,7 +7,7 @@ how many run in it, and within a range work is below a line that is nowhere belo
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -106,9 +106,9 @@ def _line(n: Array, carried: Array, middle: float) -> tuple[float, float]:
     """(slope, constant) of the line that no point is above, nearest to them at the middle: an edge of their hull."""
     if n.max() == n.min():
         return float(carried.max()) / float(n[0]), 0.0
-    left, right = np.flatnonzero(n <= middle), np.flatnonzero(n > middle)
-    slopes = (carried[right][None, :] - carried[left][:, None]) / (n[right][None, :] - n[left][:, None])
-    at_middle = carried[left][:, None] + slopes * (middle - n[left][:, None])
+    before, after = np.flatnonzero(n <= middle), np.flatnonzero(n > middle)
+    slopes = (carried[after][None, :] - carried[before][:, None]) / (n[after][None, :] - n[before][:, None])
+    at_middle = carried[before][:, None] + slopes * (middle - n[before][:, None])
     slope = float(slopes.flat[np.argmax(at_middle)])
     return slope, float(np.max(carried - slope * n)) + APART * float(carried.max())
 
@@ -215,10 +215,11 @@ class Carried:
         return running(a, self.search.x, s), replica_seconds_used(a, self.search.x, s)
 
     # -------------------------------------------------------------- the program of a bound
-    def bounding(self) -> Program:
+    def bounding(self, exact: bool = False) -> Program:
         """The program with what replicas carry in ranges of their number, where as many run as in normal operation.
 
-        Other states of failures are as filled as the most. Formula, of each placement
+        Other states of failures are as filled as the most; where it is exact they have ranges, too, all of one number.
+        Formula, of each placement
             Σ_k number[e,k] = replicas[e],  Σ_k is_in[e,k] ≤ 1
             low[k] · is_in[e,k] ≤ number[e,k] ≤ high[k] · is_in[e,k]
             work[e,s] ≤ Σ_k slope[e,k,s] · number[e,k] + constant[e,k,s] · is_in[e,k]
@@ -233,7 +234,12 @@ class Carried:
             carries = (np.bincount(runs.row, minlength=many) > 0) & (np.bincount(work.row, minlength=many) > 0)
             several = np.flatnonzero(carries).tolist()
             if is_normal(s):
-                self._add_ranges(program, ranged, s, several, runs)
+                self._add_ranges(program, ranged, s, several, runs, exact)
+            elif exact:
+                its = dict[tuple[str, int], _Ranged]()
+                self._add_ranges(program, its, s, several, runs, exact)
+                self._add_lines(program, its, s, several, work)
+                continue
             else:
                 replicas = self.search.x.replicas[s[0],]
                 several = [e for e in several if (s[0], e) in ranged and _same(runs, replicas, e)]
@@ -242,12 +248,21 @@ class Carried:
         return program
 
     def _add_ranges(
-        self, program: Program, ranged: dict[tuple[str, int], "_Ranged"], s: State, several: list[int], runs: Expr
+        self,
+        program: Program,
+        ranged: dict[tuple[str, int], "_Ranged"],
+        s: State,
+        several: list[int],
+        runs: Expr,
+        exact: bool,
     ) -> None:
-        """Add ranges of the replicas of normal operation."""
+        """Add ranges of the replicas that run in a state."""
         for e in several:
             name = self.p.placements[e]
-            low, high = ranges_up_to(max(self.most[name, False], self.most[name, True]))
+            most = max(self.most[name, False], self.most[name, True])
+            low, high = ranges_up_to(most)
+            if exact:
+                low = high = np.arange(1.0, max(1.0, float(np.floor(most + ROUNDING))) + 1.0)
             limit = np.append(high[:-1], INFINITY)  # more than do all of the work may run
             every = np.ones(len(low), dtype=bool)
             is_in, number = program.columns(every, integral=True), program.columns(every)
@@ -269,6 +284,11 @@ class Carried:
                 as_rows=True,
             )
             ranged[s[0], e] = _Ranged(low, high, is_in, number)
+
+    def numbers(self) -> float:
+        """How many numbers of replicas there are in all states: columns of the exact program."""
+        names = self.p.placements
+        return len(self._states()) * sum(max(self.most[e, False], self.most[e, True]) for e in names)
 
     def _add_lines(
         self, program: Program, ranged: dict[tuple[str, int], "_Ranged"], s: State, several: list[int], work: Expr
@@ -307,21 +327,22 @@ class IntegerByNumber(IntegerProgram):
         self.carried.renew()
         super().renew()
 
-    def bound(self, integral: Array, most_nodes: int, seconds: float | None, cutoff_usd: float) -> Answer:
-        """What no plan costs less than, as far as nodes go; infeasible: none costs less than the cutoff."""
+    def bound(
+        self, integral: Array, most_nodes: int, seconds: float | None, cutoff_usd: float, exact: bool = False
+    ) -> Answer:
+        """What no plan costs less than, as far as nodes go; infeasible: none costs less than the cutoff.
+
+        Where it is exact the values are those of a plan, but for failures that are not in the program.
+        """
         self.carried.restore()
         try:
-            program = self.carried.bounding()
+            program = self.carried.bounding(exact)
             own = program.integral.copy()
             own[: len(integral)] = integral
             program.integral = own
-            ends = Ends(
-                most_nodes=most_nodes,
-                seconds=seconds,
-                only_bound=True,
-                cutoff=program.scaled(cutoff_usd),
-                bound_alone=True,
-            )
-            return program.answer(ends)
+            cutoff = program.scaled(cutoff_usd)
+            ends = Ends(0.0, most_nodes, seconds, only_bound=not exact, cutoff=cutoff, bound_alone=not exact)
+            answer = program.answer(ends)
+            return answer if answer.values is None else replace(answer, values=answer.values[: self.program.n])
         finally:
             self.carried.apply()

@@ -23,6 +23,8 @@ from planner.solve.whole_tests import WholeTests
 PART_OF_THEM = 0.8
 """Share that is reckoned with of the replicas that do the work of the linear program: a plan may run fewer, and it
 costs little, as the utilisation of many hardly rises with their number."""
+FEW_NUMBERS = 1000
+"""Of replicas of all placements in all states, up to which each is a column of the program."""
 STEP, MOST_STEPS = 0.35, 1
 """How far above a bound the next cutoff is [of the asked gap], and how many there are: what is little above is proven
 in a part of the time that the asked one takes."""
@@ -55,8 +57,33 @@ class WholeByNumber(WholePlan):
         for neighbourhood in self._neighbourhoods()[:2]:
             if not self._is_proven():
                 self._search_around(neighbourhood)
+        if self.carried.numbers() <= FEW_NUMBERS:
+            self._search_exactly()
         self._prove()
         self._drop()
+
+    @stage(WHOLE_NUMBERS)
+    def _search_exactly(self) -> None:
+        """Search a small program with what each number carries, until what it finds passes every test."""
+        for _ in range(MOST_PASSES):
+            if self._is_proven():
+                return
+            self.search.check_time()
+            self.tests.make_whole(self.search.blocks)
+            self._say("by every number")
+            answer = self.by_number.bound(
+                self.tests.integral(),
+                self.search.most_nodes(),
+                self.search.remaining_seconds(),
+                self._cutoff_usd(),
+                True,
+            )
+            self._raise_bound(answer)
+            before = self._progress_made()
+            if answer.values is not None and self._is_cheaper(answer.objective):
+                self._test(answer.values)
+            if self._progress_made() == before:
+                return
 
     def _prove_at_once(self) -> None:
         """The bound comes last: it is one for all plans."""
