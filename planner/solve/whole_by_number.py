@@ -25,7 +25,7 @@ PART_OF_THEM = 0.8
 costs little, as the utilisation of many hardly rises with their number."""
 FEW_NUMBERS = 1000
 """Of replicas of all placements in all states, up to which each is a column of the program."""
-STEP, MOST_STEPS = 0.35, 1
+STEP, MOST_STEPS = 0.25, 1
 """How far above a bound the next cutoff is [of the asked gap], and how many there are: what is little above is proven
 in a part of the time that the asked one takes."""
 
