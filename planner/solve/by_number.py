@@ -232,6 +232,8 @@ class Carried:
             runs = runs.combined(self.program.n)
             many = len(self.p.placements)
             carries = (np.bincount(runs.row, minlength=many) > 0) & (np.bincount(work.row, minlength=many) > 0)
+            if not carries.any():
+                continue
             several = np.flatnonzero(carries).tolist()
             if is_normal(s):
                 self._add_ranges(program, ranged, s, several, runs, exact)

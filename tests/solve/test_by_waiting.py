@@ -137,6 +137,12 @@ def test_a_plan_is_found_where_no_number_of_all_states_together_has_one() -> Non
     assert not drill_plan(plan).broken
 
 
+def test_a_failure_after_which_nothing_runs_has_no_numbers() -> None:
+    plan = make_plan(by_waiting(random_study(5)), EFFORT)
+    assert plan.proof.cost_usd == pytest.approx(12.0) and plan.proof.bound_usd > 6.0
+    assert not drill_plan(plan).broken
+
+
 @pytest.mark.parametrize("spread", ["one-queue", "least-requests"])
 def test_lines_are_nowhere_below_what_replicas_carry(spread: Literal["one-queue", "least-requests"]) -> None:
     said = Utilisation(basis="waiting", spread=spread)
