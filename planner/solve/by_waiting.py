@@ -3,6 +3,8 @@
 How much work n replicas take, `largest utilisation(n) · n`, grows faster than n: it is no linear row. The bound is
 that of the linear program in which each takes as much as of the most that its pool can use, or that carry all that may
 be served there: no plan does better.
+A plan is looked for by the numbers of each state first (`whole_by_number`), which has a bound of its own. What follows
+is for what that does not plan, and for small programs whose gap it leaves.
 A plan is looked for with the utilisation of fewer, which is safe for as many or more: at first as many as the linear
 program runs, or as a binding failure leaves of these. Where a plan runs fewer in a state, and they are too full for
 their number, that number is reckoned with from then on, and the search goes on from that plan. Numbers only fall, to
