@@ -4,7 +4,7 @@ How much work n replicas take, `largest utilisation(n) · n`, grows faster than 
 that of the linear program in which each takes as much as of the most that its pool can use, or that carry all that may
 be served there: no plan does better.
 A plan is looked for by the numbers of each state first (`whole_by_number`), which has a bound of its own. What follows
-is for what that does not plan, and for small programs whose gap it leaves.
+is for what that does not plan, and where its gap is far from the asked, or the program small.
 A plan is looked for with the utilisation of fewer, which is safe for as many or more: at first as many as the linear
 program runs, or as a binding failure leaves of these. Where a plan runs fewer in a state, and they are too full for
 their number, that number is reckoned with from then on, and the search goes on from that plan. Numbers only fall, to
@@ -51,6 +51,8 @@ UNUSED_REPLICAS = 8.0
 """Reckoned with of a placement that the linear program does not use: of one it would seem dearer than it is."""
 FEW_COLUMNS = 150
 """Of a program so small that it is searched from the most replicas as well, from which numbers fall elsewhere."""
+FAR_FROM_PROVEN = 5.0
+"""Times the asked gap from which a plan by the numbers of each state is not all: it is looked for in rounds as well."""
 BOUND_NODE_WORK = 25_000
 """Columns times nodes of the search for a bound: quick, not thorough."""
 MOST_AGAIN, PAYS = 2, 0.5
@@ -97,7 +99,9 @@ def solve_by_waiting(
     bound_usd = relax(search, start)
     at_first, is_small = _of_linear_program(search, most), search.program.n <= FEW_COLUMNS
     by_number = _with_own_numbers(search, most, planned, bound_usd, start)
-    if by_number is not None and (by_number.status != "gap" or not is_small):
+    if by_number is not None and by_number.status != "gap":
+        return by_number
+    if by_number is not None and not is_small and _gap(by_number) <= FAR_FROM_PROVEN * gap_fraction:
         return by_number
     lp_bound_usd, bound_usd = bound_usd, max(bound_usd, search.bound)
     try:
@@ -364,13 +368,18 @@ def too_full(p: Problem, x: Decisions) -> dict[Of, float]:
 def _with_bound(solution: Solution, bound_usd: float, gap_fraction: float) -> Solution:
     """The solution with a bound for all plans: what it was found with binds it more than it must."""
     bound_usd = min(bound_usd, solution.cost_usd)
-    gap = (solution.cost_usd - bound_usd) / solution.cost_usd if solution.cost_usd > 0 else 0.0
+    gap = _gap(replace(solution, bound_usd=bound_usd))
     status: Status = "proven" if is_proven(gap, gap_fraction) else "gap"
     return replace(
         solution,
         bound_usd=bound_usd,
         status="stopped" if solution.status == "stopped" else status,
     )
+
+
+def _gap(solution: Solution) -> float:
+    """How much cheaper the best possible plan might be [fraction]."""
+    return (solution.cost_usd - solution.bound_usd) / solution.cost_usd if solution.cost_usd > 0 else 0.0
 
 
 def _none_found() -> NoPlan:
