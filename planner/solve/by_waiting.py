@@ -3,6 +3,8 @@
 How much work n replicas take, `largest utilisation(n) · n`, grows faster than n: it is no linear row. The bound is
 that of the linear program in which each takes as much as of the most that its pool can use, or that carry all that may
 be served there: no plan does better.
+A plan is looked for by the numbers of each state first (`whole_by_number`), which has a bound of its own. What follows
+is for what that does not plan, and where its gap is far from the asked, or the program small.
 A plan is looked for with the utilisation of fewer, which is safe for as many or more: at first as many as the linear
 program runs, or as a binding failure leaves of these. Where a plan runs fewer in a state, and they are too full for
 their number, that number is reckoned with from then on, and the search goes on from that plan. Numbers only fall, to
@@ -34,6 +36,8 @@ from planner.solve.lp_bound import relax
 from planner.solve.program import INFINITY, OPTIMAL
 from planner.solve.reached import PART_GAP, SEARCH_GAP
 from planner.solve.search import Infeasible, Search, Solution, Status, TooFull, is_proven
+from planner.solve.whole_by_number import WholeByNumber
+from planner.solve.whole_plan import WholePlan
 from planner.study.dependencies import NORMAL
 from planner.units import ROUNDING
 
@@ -49,6 +53,8 @@ UNUSED_REPLICAS = 8.0
 """Reckoned with of a placement that the linear program does not use: of one it would seem dearer than it is."""
 FEW_COLUMNS = 150
 """Of a program so small that it is searched from the most replicas as well, from which numbers fall elsewhere."""
+FAR_FROM_PROVEN = 5.0
+"""Times the asked gap from which a plan by the numbers of each state is not all: it is looked for in rounds as well."""
 BOUND_NODE_WORK = 25_000
 """Columns times nodes of the search for a bound: quick, not thorough."""
 MOST_AGAIN, PAYS = 2, 0.5
@@ -56,12 +62,15 @@ MOST_AGAIN, PAYS = 2, 0.5
 carry more than those it was found with."""
 SearchOf = Callable[[Problem], Search]
 SolveOnce = Callable[[Problem, Iterable[str], Decisions | None], Solution]
+Planned = Callable[[Search, WholePlan, float], Solution]
+"""The plan of a search after its linear program, whose cost is given [USD over the horizon]."""
 
 
 def solve_by_waiting(
     p: Problem,
     search_of: SearchOf,
     solve_once: SolveOnce,
+    planned: Planned,
     hints: Iterable[str],
     start: Decisions | None,
     gap_fraction: float,
@@ -73,6 +82,7 @@ def solve_by_waiting(
     p : that reckons with the utilisation of the most replicas of each placement
     search_of : begins a search
     solve_once : solves a problem, given failures that are likely to bind and a similar plan
+    planned : the plan of a search for whole numbers
     hints, start : see `solve`
     gap_fraction : that was asked for
 
@@ -89,8 +99,63 @@ def solve_by_waiting(
         if search.is_tested(f) and f not in search.dominated:
             search.enter((f, p.hours[0]))
     bound_usd = relax(search, start)
-    asked = _Asked(p, solve_once, most)
-    solution, reckoned = asked.from_numbers(_of_linear_program(search, most), search.binding, start)
+    at_first, is_small = _of_linear_program(search, most), search.program.n <= FEW_COLUMNS
+    by_number = _with_own_numbers(search, most, planned, bound_usd, start)
+    if by_number is not None and by_number.status != "gap":
+        return by_number
+    if by_number is not None and not is_small and _gap(by_number) <= FAR_FROM_PROVEN * gap_fraction:
+        return by_number
+    lp_bound_usd, bound_usd = bound_usd, max(bound_usd, search.bound)
+    try:
+        in_rounds = _in_rounds(search, _Asked(p, solve_once, most), at_first, bound_usd, start, gap_fraction)
+    except NoPlan:
+        if by_number is None:
+            raise
+        return by_number
+    best = in_rounds if by_number is None or in_rounds.cost_usd < by_number.cost_usd else by_number
+    if in_rounds.status == "stopped":
+        best = replace(best, status="stopped")
+    best = _with_bound(best, max(bound_usd, in_rounds.bound_usd), gap_fraction)
+    return replace(best, lp_bound_usd=min(lp_bound_usd, best.cost_usd))
+
+
+def _with_own_numbers(
+    search: Search, most: Mapping[Of, float], planned: Planned, bound_usd: float, start: Decisions | None
+) -> Solution | None:
+    """A plan of which each state is filled by its own numbers, and its bound; None where none is found so."""
+    p = search.p
+    if search.has_reserves or p.priced or p.measure is not None or search.by_hours is not None:
+        return None
+    if search.program.n > LARGE_COLUMNS:
+        return None
+    whole_plan = WholeByNumber(search, most, start)
+    try:
+        solution = planned(search, whole_plan, bound_usd)
+    except NoPlan:
+        return None
+    finally:
+        whole_plan.carried.restore()
+    return None if too_full(p, solution.decisions) else solution
+
+
+def _in_rounds(
+    search: Search,
+    asked: "_Asked",
+    at_first: dict[Of, float],
+    bound_usd: float,
+    start: Decisions | None,
+    gap_fraction: float,
+) -> Solution:
+    """A plan of rounds, in each of which a placement is filled as far as one number may be in all its states.
+
+    Parameters
+    ----------
+    at_first : the numbers of the first round
+    bound_usd : what no plan costs less than
+    start, gap_fraction : see `solve_by_waiting`
+    """
+    p, most = asked.p, asked.most
+    solution, reckoned = asked.from_numbers(at_first, search.binding, start)
     if search.program.n <= FEW_COLUMNS and _with_bound(solution, bound_usd, gap_fraction).status == "gap":
         try:
             other, its = asked.from_numbers(dict(most), solution.binding, None)
@@ -120,7 +185,7 @@ def solve_by_waiting(
     best = _with_bound(solution, bound_usd, gap_fraction)
     if best.status == "gap":
         best = _with_bound(solution, max(bound_usd, _bound_of_whole_numbers(search, best, gap_fraction)), gap_fraction)
-    return replace(best, lp_bound_usd=min(bound_usd, best.cost_usd))
+    return best
 
 
 @dataclass(frozen=True)
@@ -346,13 +411,18 @@ def too_full(p: Problem, x: Decisions) -> dict[Of, float]:
 def _with_bound(solution: Solution, bound_usd: float, gap_fraction: float) -> Solution:
     """The solution with a bound for all plans: what it was found with binds it more than it must."""
     bound_usd = min(bound_usd, solution.cost_usd)
-    gap = (solution.cost_usd - bound_usd) / solution.cost_usd if solution.cost_usd > 0 else 0.0
+    gap = _gap(replace(solution, bound_usd=bound_usd))
     status: Status = "proven" if is_proven(gap, gap_fraction) else "gap"
     return replace(
         solution,
         bound_usd=bound_usd,
         status="stopped" if solution.status == "stopped" else status,
     )
+
+
+def _gap(solution: Solution) -> float:
+    """How much cheaper the best possible plan might be [fraction]."""
+    return (solution.cost_usd - solution.bound_usd) / solution.cost_usd if solution.cost_usd > 0 else 0.0
 
 
 def _none_found() -> NoPlan:

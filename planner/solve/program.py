@@ -95,6 +95,13 @@ class Program(LinearProgram):
         other.values = other.reduced_costs = other.duals = np.zeros(0)
         return other
 
+    def extended(self) -> "Program":
+        """The same columns and rows, to be added to: this one stays as it is."""
+        other = copy(self)
+        other.blocks, other.added, other.bounded = list(self.blocks), list(self.added), list(self.bounded)
+        other._buffers = {}  # with those of this one what is added would be written into it
+        return other
+
     # -------------------------------------------------------------- columns and rows
     def columns(self, where: Array, size: Any = 1.0, integral: bool = False, free: bool = False) -> Expr:
         """A new column, at least zero unless it is free, where a mask is true; elsewhere zero.

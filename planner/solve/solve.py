@@ -13,7 +13,7 @@ from planner.problem.problem import Problem
 from planner.problem.rules.index_sets import by_id
 from planner.solve.by_waiting import solve_by_waiting
 from planner.solve.enter_by_hours import goes_by_hours, goes_hour_by_hour
-from planner.solve.interchangeable import reduced
+from planner.solve.interchangeable import Reduced, reduced
 from planner.solve.lp_bound import relax
 from planner.solve.marginal_values import confirm, read_marginals
 from planner.solve.search import Block, Effort, Infeasible, Progress, Search, Solution, Status, is_proven
@@ -81,6 +81,7 @@ def solve(
         p,
         lambda p: Search(p, effort, solver, progress),
         lambda p, hints, start: _solve(p, remaining(), solver, progress, hints, start, value_limits, None),
+        lambda search, whole_plan, lp_bound: _planned(search, whole_plan, lp_bound, value_limits, start, p),
         hints,
         start,
         effort.gap_fraction,
@@ -114,6 +115,28 @@ def _solve(
         whole_plan: WholePlan = WholeByHours(search, search.by_hours, start)
     else:
         whole_plan = WholePlan(search, start)
+    return _planned(search, whole_plan, lp_bound, value_limits, start, asked, similar, smaller)
+
+
+def _planned(
+    search: Search,
+    whole_plan: WholePlan,
+    lp_bound: float,
+    value_limits: bool,
+    start: Decisions | None,
+    asked: Problem,
+    similar: SimilarProblem | None = None,
+    smaller: Reduced | None = None,
+) -> Solution:
+    """The plan of whole numbers after the linear program, with all decisions, and what limits are worth.
+
+    Parameters
+    ----------
+    lp_bound : cost of the linear program [USD over the horizon]
+    value_limits, start, similar : see `solve`
+    asked, smaller : the problem as it was asked, and what of it is searched; None: all
+    """
+    p, effort, progress = search.p, search.effort, search.progress
     summary = Solution(Decisions(), float("inf"), lp_bound, lp_bound, (), search.passes, "gap")
     if search.all_failures_tested:
         with stage(MARGINAL_VALUES):
@@ -135,7 +158,9 @@ def _solve(
     stay: set[Block] = set()
     if start is not None and similar is not None and search.by_hours is None:
         stay = states_that_stay(asked, similar, start, by_id(p, only(tested.decisions, "purchases")))
-    decisions = smaller.taken_apart(by_id(p, whole_plan.settled(tested, stay)))
+    decisions = by_id(p, whole_plan.settled(tested, stay))
+    if smaller is not None:
+        decisions = smaller.taken_apart(decisions)
     if start is not None:
         take_over(decisions, start, stay)
     return replace(

@@ -114,15 +114,20 @@ class WholePlan(Reached):
         if not self._is_large() and self.best is not None and not self._is_proven():
             self._search_loosened()
 
+    def _make_whole_binding(self) -> None:
+        """What binds with parts of replicas most often does with whole ones: so in a small program, before its plans."""
+        if not self._is_large():
+            self.tests.make_whole(self.search.blocks)
+
     def _raise_bound_at_root(self) -> None:
         """Before the plans of a small program: the bound of its root, with the replicas of binding failures whole.
 
-        What binds with parts of replicas most often does with whole ones. Searches for plans end at this bound, not at
-        that of the linear program, and most often it is near enough to prove them.
+        Searches for plans end at this bound, not at that of the linear program, and most often it is near enough to
+        prove them.
         """
         if self._is_large():
             return
-        self.tests.make_whole(self.search.blocks)
+        self._make_whole_binding()
         self._raise_bound(self._solve("the root", None, 0.0, 1, only_bound=True, bound_alone=True))
 
     def _first_plan(self) -> None:

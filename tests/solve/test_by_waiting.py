@@ -23,7 +23,9 @@ from planner.problem.rules.index_sets import as_vectors
 from planner.problem.rules.states import replicas_carry_traffic
 from planner.problem.waiting import Queue, Waiting
 from planner.review.waiting import waiting_section
+from planner.solve import by_waiting as rounds_of
 from planner.solve import solve as solving
+from planner.solve.by_number import lines_above, ranges_up_to
 from planner.solve.search import Effort, Infeasible, Solution
 from planner.study.dependencies import NORMAL
 from planner.study.records.policies import Policies, Quota, Utilisation
@@ -127,6 +129,32 @@ def test_a_small_study_is_planned_from_the_most_replicas_too() -> None:
     assert plan.proof.cost_usd == pytest.approx(27.0) and plan.proof.status == "proven"  # 33 from those of the program
 
 
+def test_a_plan_is_found_where_no_number_of_all_states_together_has_one() -> None:
+    plan = make_plan(by_waiting(random_study(13)), EFFORT)
+    assert plan.proof.cost_usd == pytest.approx(15.0) and plan.proof.status == "proven"
+    assert not drill_plan(plan).broken
+
+
+def test_a_failure_after_which_nothing_runs_has_no_numbers() -> None:
+    plan = make_plan(by_waiting(random_study(5)), EFFORT)
+    assert plan.proof.cost_usd == pytest.approx(12.0) and plan.proof.bound_usd > 6.0
+    assert not drill_plan(plan).broken
+
+
+@pytest.mark.parametrize("spread", ["one-queue", "least-requests"])
+def test_lines_are_nowhere_below_what_replicas_carry(spread: Literal["one-queue", "least-requests"]) -> None:
+    said = Utilisation(basis="waiting", spread=spread)
+    waiting = Waiting(said, {"e": Queue(8.0, 10.0, {95.0: 1.0})})
+    low, high = ranges_up_to(200.0)
+    assert low[0] == 1 and high[-1] == 200 and (low[1:] == high[:-1] + 1).all()
+    slopes, constants = lines_above(waiting, False, [("e", *ends) for ends in zip(low, high, strict=True)])
+    for least, most, slope, constant in zip(low, high, slopes, constants, strict=True):
+        n = np.arange(least, most + 1)
+        carried = waiting.largest(False, ["e"] * len(n), n.tolist()) * n
+        above = slope * n + constant - carried
+        assert (above >= 0).all() and above.max() <= 0.05 * most
+
+
 def test_a_plan_stays_where_it_is_looked_for_again_and_that_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     rounds: list[Problem] = []
     once = solving._solve
@@ -142,6 +170,7 @@ def test_a_plan_stays_where_it_is_looked_for_again_and_that_is_interrupted(monke
     s = asked(bought=bought, demand={("w", "o"): 7}, failures=(lost,), tiers=goal(fraction=0.3))
     p = build(by_waiting(s, 1500.0))
     monkeypatch.setattr(solving, "_solve", second_interrupted)
+    monkeypatch.setattr(rounds_of, "_with_own_numbers", lambda *_: None)  # it would be proven without any round
     solution = solving.solve(p, Effort(gap_fraction=0.0, most_nodes=1000))
     assert len(rounds) == 2
     assert solution.status == "stopped" and 0 < solution.bound_usd < solution.cost_usd
@@ -172,7 +201,11 @@ def test_plans_pass_their_audit_and_the_drill(seed: int) -> None:
     assert all(row.filled_fraction <= row.largest_fraction * (1 + 1e-6) for row in section.rows)
 
 
-def test_the_drill_tries_what_the_plan_states_where_its_own_search_by_number_is_short() -> None:
+def test_the_drill_tries_what_the_plan_states_where_its_own_search_by_number_is_short(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # a plan in rounds starts few replicas of a placement; what each state's own numbers give is in the drill's reach
+    monkeypatch.setattr(rounds_of, "_with_own_numbers", lambda *_: None)
     plan = make_plan(by_waiting(beset_study(3)), EFFORT)
     assert not drill_plan(plan).broken
     without = plan.model_copy(update={"states": tuple(s for s in plan.states if s.failure == NORMAL)})

@@ -1,0 +1,142 @@
+"""Whole numbers where utilisation goes by how many replicas run: plans that keep to it, and a bound for all plans.
+
+As `whole_plan`, but that each placement is filled in each state as far as so many may be as are reckoned with there: at
+first as many as do the work of the linear program, or part of them; then as many as the best plan runs. Where whole
+numbers are too full for their number, that number is reckoned with in that state. The bound is that of ranges of
+numbers (`by_number`).
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from planner.problem.decisions import Decisions
+from planner.problem.waiting import Of
+from planner.solve.by_number import Carried, IntegerByNumber
+from planner.solve.program import INFEASIBLE, OPTIMAL
+from planner.solve.search import MOST_PASSES, Search
+from planner.solve.stages import WHOLE_NUMBERS, stage
+from planner.solve.whole_numbers import Bought
+from planner.solve.whole_plan import TIMES_BETWEEN, WholePlan
+from planner.solve.whole_tests import WholeTests
+
+PART_OF_THEM = 0.8
+"""Share that is reckoned with of the replicas that do the work of the linear program: a plan may run fewer, and it
+costs little, as the utilisation of many hardly rises with their number."""
+FEW_NUMBERS = 1000
+"""Of replicas of all placements in all states, up to which each is a column of the program."""
+STEP, MOST_STEPS = 0.25, 1
+"""How far above a bound the next cutoff is [of the asked gap], and how many there are: what is little above is proven
+in a part of the time that the asked one takes."""
+
+
+class WholeByNumber(WholePlan):
+    """The search for whole numbers, after the LP bound is known.
+
+    Parameters
+    ----------
+    search : whose program has the binding failures of the linear program, and reckons with the most of each placement
+    most : replicas to be reckoned with at the most
+    start : what a similar plan buys and runs; None: there is none
+    """
+
+    def __init__(self, search: Search, most: Mapping[Of, float], start: Decisions | None = None) -> None:
+        super().__init__(search, start)
+        self.carried = Carried(search, most)
+        self.by_number = IntegerByNumber(self.carried)
+        self.integers = self.by_number
+        self.bought, self.tests = Bought(self.p, self.integers), WholeTests(search, self.integers)
+        self.carried.reckon_as(self.lp_values, PART_OF_THEM, by_work=True)
+
+    def _run(self) -> None:
+        if self.start is not None:
+            self._keep_similar_plan(self.start)
+            if self.best is None or not (self.effort.quick or self._is_proven()):
+                self._make_whole_binding()
+                self._search_near(self.start)
+            if self.best is not None and self.effort.quick:
+                self._drop()
+                return
+        if self.best is None:
+            self._make_whole_binding()
+            self._first_plan()
+        for neighbourhood in self._neighbourhoods()[:2]:
+            if not self._is_proven():
+                self._search_around(neighbourhood)
+        if self.carried.numbers() <= FEW_NUMBERS:
+            self._search_exactly()
+        self._prove()
+        self._drop()
+
+    @stage(WHOLE_NUMBERS)
+    def _search_exactly(self) -> None:
+        """Search a small program with what each number carries, until what it finds passes every test."""
+        for _ in range(MOST_PASSES):
+            if self._is_proven():
+                return
+            self.search.check_time()
+            self.tests.make_whole(self.search.blocks)
+            self._say("by every number")
+            answer = self.by_number.bound(
+                self.tests.integral(),
+                self.search.most_nodes(),
+                self.search.remaining_seconds(),
+                self._cutoff_usd(),
+                True,
+            )
+            self._raise_bound(answer)
+            before = self._progress_made()
+            if answer.values is not None and self._is_cheaper(answer.objective):
+                self._test(answer.values)
+            if self._progress_made() == before:
+                return
+
+    @stage(WHOLE_NUMBERS)
+    def _prove(self) -> None:
+        """Raise the bound: at the root, then by cutoffs little above it while that leads on."""
+        asked_usd = self._cutoff_usd()
+        self._raise_bound_to(asked_usd, 1)
+        for _ in range(MOST_STEPS):
+            near_usd = self.search.bound + STEP * self.effort.gap_fraction * abs(self.search.bound)
+            if not self._raise_bound_to(min(asked_usd, near_usd), self._first_nodes()):
+                return
+
+    def _raise_bound_to(self, cutoff_usd: float, nodes: int) -> bool:
+        """Whether no plan is proven to cost less than this; what is proven is taken up."""
+        if self._is_proven():
+            return False
+        self.search.check_time()
+        self._say(f"what no plan costs less than, up to {nodes} nodes")
+        answer = self.by_number.bound(self.tests.integral(), nodes, self.search.remaining_seconds(), cutoff_usd)
+        self._raise_bound(answer)
+        return answer.status in (INFEASIBLE, OPTIMAL)
+
+    def _test(self, values: np.ndarray) -> bool:
+        best = self.best
+        passed = super()._test(values)
+        if self.best is not None and self.best is not best:
+            self.carried.reckon_as(self.best.values, 1.0)
+        return passed
+
+    def _survive(self, values: np.ndarray) -> None:
+        """Test whole numbers, and mend them until every failure is survived or they are no improvement.
+
+        What is too full for its number is looked for anew with that number; beside a plan no more is added for that.
+        """
+        for n in range(MOST_PASSES):
+            if self._test(values):
+                return
+            is_too_full = bool(self.tests.too_full)
+            if is_too_full and not self.carried.lower(values):
+                return
+            values, answer = self._lifted(values), None
+            if n < TIMES_BETWEEN and self.best is not None:
+                bounds = self.bought.between(values, self._lifted(self.best.values))
+                answer = self._part("below the best plan", bounds, self._start())
+            if answer is None or answer.values is None or not self._is_cheaper(answer.objective):
+                if is_too_full and self.best is not None:
+                    return
+                answer = self._repaired(values)
+            if answer.values is None or not self._is_cheaper(answer.objective):
+                return
+            values = answer.values
