@@ -60,6 +60,8 @@ class WholePlan(Reached):
         self.lp_values = self.integers.lp_values
         self.best: TestedPlan | None = None
         self.time_limit_ended = False
+        self.blocks_searched = -1
+        """how many blocks the program had when all of it was searched last with all nodes"""
         self.searched_around: tuple[float, int, int] | None = None
         """what had been reached when all around the best plan had been searched"""
 
@@ -115,7 +117,7 @@ class WholePlan(Reached):
             self._search_loosened()
 
     def _make_whole_binding(self) -> None:
-        """What binds with parts of replicas most often does with whole ones: so in a small program, before its plans."""
+        """Before plans of a small program: what binds with parts of replicas most often does with whole ones."""
         if not self._is_large():
             self.tests.make_whole(self.search.blocks)
 
@@ -239,6 +241,10 @@ class WholePlan(Reached):
             if self._is_proven():
                 return
             most_nodes = self.search.most_nodes()
+            if self.best is not None and self.blocks_searched == len(self.search.blocks):
+                self._improve()
+                if self.blocks_searched == len(self.search.blocks):  # the same tree has the same bound
+                    return
             nodes = min(nodes, most_nodes)
             self.tests.make_whole(self.search.blocks)
             many, before = len(self.search.blocks), self._progress_made()
@@ -253,23 +259,19 @@ class WholePlan(Reached):
             if ended:
                 return
 
-    def _search_once(self, nodes: int, only_bound: bool = False) -> Answer:
+    def _search_once(self, nodes: int) -> Answer:
         """Search all of the program: a better bound, and a cheaper plan where one is come upon.
 
         A small one for what is so much cheaper than the best plan that it matters; a large one from the best plan.
-
-        Parameters
-        ----------
-        only_bound : whether the plan is good enough as it is, so that little is done to find a cheaper one
         """
         self.tests.make_whole(self.search.blocks)
         gap = SEARCH_GAP * self.effort.gap_fraction
         cutoff_usd = self._cutoff_usd()
         start = self._start() if cutoff_usd == INFINITY else None
-        answer = self._solve(
-            f"up to {nodes} nodes", None, gap, nodes, start, only_bound=only_bound, cutoff_usd=cutoff_usd
-        )
+        answer = self._solve(f"up to {nodes} nodes", None, gap, nodes, start, cutoff_usd=cutoff_usd)
         self._raise_bound(answer)
+        if self._is_large() and nodes >= self.search.most_nodes():
+            self.blocks_searched = len(self.search.blocks)
         if not self._is_proven() and answer.values is not None and self._is_cheaper(answer.objective):
             self._survive(answer.values)
         return answer
