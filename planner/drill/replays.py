@@ -14,14 +14,15 @@ from planner.drill.failover import mode_of_all, mode_of_normal
 from planner.drill.failures import NORMAL, Failure
 from planner.drill.instance import NO_LATENCIES, TOLERANCE, Latencies, build_instance
 from planner.drill.moved import Move, moved, moved_fleet, moved_remaining
-from planner.drill.one_hour import Fleets, Search, broken_of, drill_hour, worst_first
+from planner.drill.one_hour import Fleets, Search, broken_in, broken_of, drill_hour, worst_first
 from planner.drill.pushes import plan_as_pushed
 from planner.drill.remaining import Remaining, what_remains
 from planner.drill.replay import Block, fleets_of, prepare
 from planner.drill.rescale import all_warm
-from planner.drill.resolve import Resolved, breaking, build, filled_again, may_be_filled_again, times_of
+from planner.drill.resolve import Programs, Resolved, breaking, build, filled_again, may_be_filled_again, times_of
 from planner.drill.result import DrillRow
 from planner.drill.symmetric import SymmetricFlows, merge_symmetric, symmetric_but_for_failures
+from planner.errors import SolverError
 from planner.study.records.plan import PlanFile
 
 
@@ -148,7 +149,12 @@ class Replays:
             filled_again(made, few.remaining)
         if not most_nodes and move.figure != "load time":
             kept.made = made
-        answer = breaking(remaining, few, made, most_nodes)
+        try:
+            answer = breaking(remaining, few, made, most_nodes)
+        except SolverError:  # as the drill asks: with all placements, from nothing
+            fleets = self._of_hour(hour).in_failure
+            all_remaining = moved_remaining(what_remains(fleets, self.graph, [failure]), move)
+            return broken_in(all_remaining, Programs(), most_nodes)
         return broken_of(remaining, answer) if answer else []
 
     def _kept_of(self, hour: str, failure: Failure) -> _Kept:

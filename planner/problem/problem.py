@@ -294,10 +294,10 @@ def most_machines(p: Problem, q: str) -> float:
     """Machines that a pool can have, or that could ever be of use there [machines].
 
     Formula
-        Σ_e machines_per_replica[e] · (work[e] / remaining + 1) / usable
+        Σ_e machines_per_replica[e] · (⌈work[e]⌉ / remaining + 1) / usable
         where a partial loss may fall on one placement: ((Σ + spare) / usable + unit) / (least counted · (1 − targeted))
-    Nothing needs more replicas than serve everything, with every surge, from what the worst partial loss leaves. Where
-    that loss may fall on each of some placements, each needs as many machines on top as the pool loses.
+    Nothing needs more replicas than serve everything, with every surge, from the whole ones that the worst partial loss
+    leaves. Where that loss may fall on each of some placements, each needs as many machines on top as the pool loses.
     """
     surge = max(
         f.surge_factor * math.prod(max(1.0, factor) for factor in f.surges.values()) for f in p.failures.values()
@@ -313,7 +313,8 @@ def most_machines(p: Problem, q: str) -> float:
             for w, o, h in p.demand_requests_per_second
             if (w, e) in p.replica_seconds
         )
-        needed += p.machines_per_replica[e] * (work * (surge / _utilisation_of_one(p, e)) / remaining + 1)
+        replicas = math.ceil(work * (surge / _utilisation_of_one(p, e)))
+        needed += p.machines_per_replica[e] * (replicas / remaining + 1)
     useful = needed / p.usable_fraction[q]
     if targeted := targeted_fraction(p, q):
         counted = {by_offer.get(b, 1.0) for by_offer in p.counted.values() for b in p.offers_of[q]} - {0.0}
@@ -362,7 +363,7 @@ def targeted_fraction(p: Problem, q: str) -> float:
     Formula
         the largest Σ_e h[e] below 1, with h[e] one of the shares lost when all of it falls on one placement, or 0
     """
-    targeted = {f for f, x in p.failures.items() if x.targeted is not None and p.pool_of[x.targeted] == q}
+    targeted = {f for f, x in p.failures.items() if p.pool_of.get(x.targeted or "") == q}
     shares = {1 - p.lost[f].get(q, 1.0) for f in targeted}
     sums = {0.0}
     for _ in p.on_pool[q] if shares else ():

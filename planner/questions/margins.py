@@ -29,6 +29,9 @@ MOST_STEPS = 12
 STEPS_WITH_WHOLE_REPLICAS = 3
 """Steps of the bisection with whole replicas: each searches for them in every failure that is near."""
 FEW_NODES = 20
+EARLIER = 0.25
+"""By waiting slower replicas may be filled less, too: of which move failures are asked, of that with which the linear
+program breaks them."""
 KINDS: tuple[Kind, ...] = ("demand", "speed", "load time", "round trip")
 SIGN: dict[Kind, float] = {"demand": 1.0, "speed": -1.0, "load time": 1.0}
 MOST: dict[Kind, float] = {"demand": MOST_DEMAND, "speed": LEAST_SPEED, "load time": MOST_LOAD}
@@ -73,7 +76,7 @@ def margins(
     far as they may be off.
     """
     hand, first_to_break = in_hand(plan), []
-    near = near_figures(hand, progress, NEAR_SPEED)
+    near = near_figures(hand, progress, NEAR_SPEED if hand.problem.waiting is None else LEAST_SPEED)
     if hand.problem.rescaled:
         near = [*_fixed(hand), *(one for one in near if one.kind == "round trip")]
     replays = Replays(hand.file)
@@ -82,7 +85,7 @@ def margins(
         figures = _figures(hand, replays, near, kind)
         first = _first(figures, looking)
         if kind == "speed" and not hand.problem.rescaled and (first is None or any(map(_is_far, figures))):
-            first = _first(_figures(hand, replays, near_figures(hand, progress), kind), looking)
+            first = _first(_figures(hand, replays, near_figures(hand), kind), looking)
         if first is not None:
             first_to_break.append(first)
     return tuple(sorted(first_to_break, key=lambda m: (m.move_fraction, m.kind)))
@@ -108,7 +111,7 @@ def _first(figures: list["_Drilled"], looking: Callable[[str], None]) -> Margin 
     best: tuple[_Drilled, float] | None = None
     for one in figures:
         looking(f"{one.kind}: {one.figure}")
-        if best is not None and one.near[0].move_fraction >= abs(best[1] - 1):
+        if best is not None and one.part_of_move * one.near[0].move_fraction >= abs(best[1] - 1):
             break
         if best is not None and one.kind != "round trip" and not one.breaks(best[1], 0):
             continue
@@ -140,6 +143,8 @@ class _Drilled:
         self.holds: dict[tuple[Block, bool], float] = {}
         self.broken: dict[tuple[Block, bool], float] = {}
         self.farthest = 0.0
+        is_early = plan.problem.waiting is not None and self.kind == "speed"
+        self.part_of_move = EARLIER if is_early else 1.0
 
     def breaks(self, factor: float, most_nodes: int) -> bool:
         """Whether something breaks with the figure times a factor, of the failures that may break by then."""
@@ -158,7 +163,11 @@ class _Drilled:
 
     def _may_break(self, factor: float) -> list[Block]:
         self.farthest = max(self.farthest, abs(factor - 1))
-        return [(one.hour, one.failure) for one in self.near if abs(factor - 1) > one.move_fraction - CLOSE]
+        return [
+            (one.hour, one.failure)
+            for one in self.near
+            if abs(factor - 1) > self.part_of_move * one.move_fraction - CLOSE
+        ]
 
     def _is_open(self, at: Block, integer: bool, move: float) -> bool:
         """Whether a failure is not known to hold: what holds with whole replicas holds with parts of them."""
@@ -202,6 +211,8 @@ class _Drilled:
         `known`: one that does.
         """
         guess = self.near[0].guess
+        if self.part_of_move < 1 and self.breaks(guess, 0):
+            return self._closer(1.0, guess if known is None or known < guess else known, 0, MOST_STEPS)[1]
         if self.kind == "round trip":
             return guess * JUST_BEYOND if self.breaks(guess * JUST_BEYOND, 0) else None
         sign, most = SIGN[self.kind], MOST[self.kind]
@@ -224,6 +235,8 @@ class _Drilled:
         """Between which factors a goal breaks: what holds with whole replicas, and what breaks with parts of them."""
         row = self.first_row(breaks)
         holds = self.near[0].guess
+        if self.part_of_move < 1 and breaks >= holds:
+            holds = 1.0
         if self.kind == "round trip":
             holds /= JUST_BEYOND
         else:

@@ -1,5 +1,6 @@
 """How far to trust a plan: how its figures are known, and how far they may move."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from planner.review.report import AT_RISK, Column, Judged, Section, percent, sho
 from planner.review.traffic import ServedBy, requests_by, traffic_rows
 from planner.study.dependencies import NORMAL, profile_id
 from planner.study.records.study import Study
+from planner.units import ROUNDING
 
 Progress = Callable[[str, float | None, str], None]
 ROUNDED_FROM = 0.05
@@ -76,7 +78,7 @@ def trust_section(plan: Plan, progress: Progress = silent, with_margins: bool = 
         Column("figure", lambda m: m.figure if m.kind == "demand" else f"{m.kind}: {m.figure}"),
         Column("evidence", lambda m: _evidence(p, known, m)),
         Column("its low end", lambda m: _times(lowest[m.figure], 2) if m.kind == "speed" else ""),
-        Column("holds to", lambda m: _times(m.factor, 4)),
+        Column("holds to", lambda m: Figure(_times(1 + math.copysign(_held(m, 4), m.factor - 1), 4), m.factor)),
         Column("breaks at", lambda m: _times(m.breaks_at, 4)),
         Column("first when lost", breaks_in),
     )
@@ -99,16 +101,26 @@ def trust_section(plan: Plan, progress: Progress = silent, with_margins: bool = 
 
 
 def _move(m: Margin, lowest: Mapping[str, float]) -> dict[str, Any]:
-    """By which fractions a figure moves where all holds and where a goal breaks, and how far it may be off."""
+    """By which fractions a figure moves where all holds, rounded down, and where a goal breaks; its error."""
     low_factor = lowest[m.figure] if m.kind == "speed" else None
     return {
         "kind": m.kind,
         "figure": m.figure,
-        "holds_fraction": abs(m.factor - 1),
+        "holds_fraction": _held(m, _digits(m) + 2),
         "breaks_fraction": m.move_fraction,
         "low_factor": low_factor,
         "stated_error_fraction": None if low_factor is None else 1 - low_factor,
     }
+
+
+def _digits(m: Margin) -> int:
+    return 1 if m.move_fraction >= ROUNDED_FROM else 2
+
+
+def _held(m: Margin, decimals: int) -> float:
+    """By which fraction a figure may move while all holds, as it is said: rounded down, so that it holds."""
+    step = 10.0**-decimals
+    return math.floor(abs(m.factor - 1) / step + ROUNDING) * step
 
 
 def _times(factor: float, decimals: int) -> Figure:
@@ -211,6 +223,6 @@ def margin_text(m: Margin, lowest: Mapping[str, float]) -> str:
     elif m.kind == "round trip":
         error = "; within its error"
     where = f"when {short_failure(m.failure)} is lost" if m.failure != NORMAL else "in normal operation"
-    digits = 1 if m.move_fraction >= ROUNDED_FROM else 2
-    holds, breaks = percent(abs(m.factor - 1), digits), percent(m.move_fraction, digits)
+    digits = _digits(m)
+    holds, breaks = percent(_held(m, digits + 2), digits), percent(m.move_fraction, digits)
     return f"{m.kind}{what}: {holds} {moved} holds, {breaks} {moved} breaks a goal {where}{error}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from planner.problem.algebra import Array, Expr, Rows, Vector, is_number, numbers, stacked, sum_by, total
-from planner.problem.problem import State
+from planner.problem.problem import State, most_machines
 from planner.problem.rules.formulas import is_normal, replica_seconds_used, running
 from planner.problem.rules.states import replicas_carry_traffic
 from planner.problem.waiting import Of, Waiting
@@ -32,8 +32,6 @@ TOO_FULL = 1e-7
 """Share by which replicas may be too full for their number: less than the audit overlooks."""
 UNUSED_REPLICAS = 8.0
 """Reckoned with at first of a placement in a state: of one it would seem dearer than it is."""
-FAR = 100.0
-"""Times the most replicas that a pool can use, beyond which none are looked for."""
 Range = tuple[str, float, float]
 """(placement, fewest, most replicas)"""
 Row = tuple[State, str]
@@ -271,7 +269,8 @@ class Carried:
             program.upper[is_in.column] = 1.0
             program.upper[number.column] = limit
             keys = [(name, most) for most in high.tolist()]
-            most_there = np.minimum(limit, max(float(high[-1]), self.waiting.replicas[name, False]) * FAR)
+            most_in_pool = most_machines(self.p, self.p.pool_of[name]) / self.p.machines_per_replica[name]
+            most_there = np.minimum(limit, max(float(high[-1]), most_in_pool) + 1.0)
             program.add(
                 "numbers_are_in_their_range",
                 [Rows(keys, (s,), low * is_in, "<=", number), Rows(keys, (s,), number, "<=", most_there * is_in)],

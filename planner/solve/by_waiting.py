@@ -112,6 +112,10 @@ def solve_by_waiting(
         if by_number is None:
             raise
         return by_number
+    except KeyboardInterrupt:
+        if by_number is None:
+            raise
+        return replace(by_number, status="stopped")
     best = in_rounds if by_number is None or in_rounds.cost_usd < by_number.cost_usd else by_number
     if in_rounds.status == "stopped":
         best = replace(best, status="stopped")

@@ -67,7 +67,7 @@ def _without(edges: Mapping[Flow, tuple[str, ...]], dominated: Mapping[str, str]
 
 def _of_one_pool_and_model(p: Problem) -> list[list[str]]:
     """Placements of one pool and model, several each; none of pools whose loss may fall on one placement."""
-    targeted = {p.pool_of[failure.targeted] for failure in p.failures.values() if failure.targeted is not None}
+    targeted = {p.pool_of.get(failure.targeted or "") for failure in p.failures.values()}
     groups: dict[tuple[str, str], list[str]] = {}
     for e in p.placements:
         if p.pool_of[e] not in targeted:

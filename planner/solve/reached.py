@@ -86,10 +86,16 @@ class Reached:
         """What changes when a plan got cheaper or the program grew."""
         return self._best_usd(), len(self.search.blocks), len(self.search.whole_blocks)
 
+    def _bounds_all(self) -> bool:
+        """Whether the bound is one for all plans: in rounds by waiting it is of those by the numbers of the round."""
+        return self.search.p.waiting is None
+
     def _say(self, label: str, bound_usd: float = -INFINITY) -> None:
         """Where plan and bound stand."""
         bound_usd = max(bound_usd, self.search.bound)
-        if self.best is None:
+        if not self._bounds_all():
+            detail = "no plan yet" if self.best is None else f"{spoken(self.best.cost_usd)}, its bound is to come"
+        elif self.best is None:
             detail = f"at least {spoken(bound_usd)}"
         else:
             gap = max(0.0, 1 - bound_usd / self.best.cost_usd) if self.best.cost_usd > 0 else 0.0

@@ -68,6 +68,10 @@ class WholeByNumber(WholePlan):
         self._prove()
         self._drop()
 
+    def _bounds_all(self) -> bool:
+        """What is reckoned with bounds no plan: only what `bound` proves is taken up."""
+        return True
+
     @stage(WHOLE_NUMBERS)
     def _search_exactly(self) -> None:
         """Search a small program with what each number carries, until what it finds passes every test."""

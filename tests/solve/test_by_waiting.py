@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 from failing import asked, goal, units
-from studies import beset_study, model, offer, profile, random_study
+from studies import beset_study, machine_type, model, offer, profile, random_study, site
 
 from planner.drill import drill_plan, drill_state_claims
 from planner.drill.instance import build_instance
@@ -28,6 +28,7 @@ from planner.solve import solve as solving
 from planner.solve.by_number import lines_above, ranges_up_to
 from planner.solve.search import Effort, Infeasible, Solution
 from planner.study.dependencies import NORMAL
+from planner.study.records.inventory import Pool
 from planner.study.records.policies import Policies, Quota, Utilisation
 from planner.study.records.study import NamedFailure, Study
 
@@ -249,3 +250,59 @@ def test_what_has_no_effect_is_refused_and_leaves_no_trace() -> None:
     assert (BY_WAITING.normal, BY_WAITING.in_failure) == (1.0, 1.0)
     assert Utilisation(**BY_WAITING.model_dump()) == BY_WAITING
     assert "percentile" not in plan_text(make_plan(asked(), EFFORT))
+
+
+def with_little_left(only: str | None = None) -> Study:
+    """A cheap pool of which a failure leaves one in two hundred, and a dear one that it spares."""
+    offers = [
+        (one, usd, most) for one, usd, most in (("p/a/m", 0.0085, 1000.0), ("r/b/k", 1.0, 40.0)) if only in (None, one)
+    ]
+    profiles = [
+        profile("m", "cuda", 13.0, concurrency_limit=8, load_seconds=9999.0),
+        profile("k", "xla", 8.0, concurrency_limit=8, load_seconds=9999.0),
+    ]
+    s = asked(
+        sites=(site("p/a"), site("r/b")),
+        pools=(Pool(site="p/a", machine_type="m"), Pool(site="r/b", machine_type="k")),
+        machine_types=(machine_type("m"), machine_type("k")),
+        bought=[offer(pool, usd, most_units=most) for pool, usd, most in offers],
+        tiers=goal("f", 1.0, 5.0),
+        models=(model("m", profiles),),
+        failures=(NamedFailure(name="f", lost={"pool:p/a/m": 0.995}),),
+    )
+    return by_waiting(s)
+
+
+@pytest.mark.parametrize("gap", [0.01, 0.03])
+def test_a_bound_knows_the_many_replicas_of_which_a_failure_leaves_one(gap: float) -> None:
+    """200 of the cheap pool leave one: no bound may be above what they cost, 1.70 USD."""
+    many = make_plan(with_little_left("p/a/m"), Effort(gap_fraction=0.0))
+    assert units(many) == {"p/a": 200} and audit(many).passed and not drill_plan(many).broken
+    plan = make_plan(with_little_left(), Effort(gap_fraction=gap))
+    assert plan.proof.bound_usd <= many.proof.cost_usd * (1 + 1e-9)
+
+
+def test_an_interrupt_in_rounds_keeps_the_plan_by_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_hand = []
+    own = rounds_of._with_own_numbers
+
+    def kept(*given: Any) -> Solution | None:
+        at_hand.append(own(*given))
+        return at_hand[-1]
+
+    def interrupt(*_: Any, **__: Any) -> Solution:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rounds_of, "_with_own_numbers", kept)
+    monkeypatch.setattr(solving, "_solve", interrupt)
+    p = build(by_waiting(beset_study(5001), 300.0, spread="each"))
+    solution = solving.solve(p, Effort(gap_fraction=1e-4, most_nodes=5))
+    (first,) = at_hand
+    assert first is not None and solution.status == "stopped" and solution.cost_usd == first.cost_usd
+
+
+def test_a_loss_that_falls_on_what_may_serve_nothing_is_no_error() -> None:
+    s = by_waiting(beset_study(9040), 150.0, spread="least-requests")
+    p = build(s)
+    assert {x.targeted for x in p.failures.values() if x.targeted is not None} - set(p.placements)
+    assert audit(make_plan(s, EFFORT)).passed

@@ -9,6 +9,7 @@ machines, two hours of 300 and 900 h, two periods' worth at 7 %, PUE 1.3, deadli
 losses, what counts in part, what is lent and comes back, caches that are cold after a move.
 """
 
+import math
 from datetime import date
 from typing import Any
 
@@ -229,7 +230,7 @@ DECISIONS: dict[str, dict[tuple[Any, ...], float]] = {
 Side = tuple[float, str, float]
 YEAR = 1.07**0.5
 """What a USD in the middle of the year is worth more than at its start."""
-MOST_B = (0.5 * (0.34 * (1.25 * (10 + 6) + 1.5 * (5 + 5 / 3)) * 1.32 / 0.85 + 1)) / 0.9
+MOST_B = 0.5 * (math.ceil(0.34 * (1.25 * (10 + 6) + 1.5 * (5 + 5 / 3)) * 1.32 / 0.85) + 1) / 0.9
 """Machines of b that could ever be of use: peaks of w and of v, of all that an hour may take up (1500 / 300, / 900)."""
 
 ONCE: dict[str, dict[tuple[Any, ...], Side]] = {

@@ -303,9 +303,9 @@ def replicas_targeted(a: Things, x: Vectors, s: State) -> Vector:
 
 
 def targeted(a: Things, f: str) -> Array:
-    """Whether a failure's partial loss falls on a placement [P]."""
+    """Whether a failure's partial loss falls on a placement [P]; none where it falls on one that may serve nothing."""
     mask = np.zeros(a.P, dtype=bool)
-    if (e := a.p.failures[f].targeted) is not None:
+    if (e := a.p.failures[f].targeted or "") in a.placement_at:
         mask[a.placement_at[e]] = True
     return mask
 

@@ -153,7 +153,10 @@ class Utilisation(Record):
         if self.basis == "fixed":
             for name in ("spread", "arrivals_variation", "lengths_variation"):
                 if getattr(self, name) != type(self).model_fields[name].default:
-                    raise Contradiction(f"{name} with basis: waiting", f"write basis: waiting, or leave {name} out")
+                    raise Contradiction(
+                        f"{name} with basis: waiting",
+                        f"write basis: waiting, or leave {name} out; in a change: 'utilisation={{basis: fixed}}'",
+                    )
         return self
 
 
