@@ -37,6 +37,7 @@ MORE_TEST_NODES = 2000
 SEARCHES_BY_NUMBER = 5
 """Searches for whole replicas that are not too full for their number, of one test."""
 WHOLE = 1e-6
+"""How far from a whole number the value of a whole column may be: the tolerance of the solver."""
 NO_OBJECTIVE = np.zeros(1)
 SHORT_COST = 1e4
 """What being short costs the solver: a replica that carries a ten millionth of a stream must be worth its while."""

@@ -22,7 +22,7 @@ from planner.problem.rules.gateway_limits import without_weights
 from planner.problem.waiting import Of
 from planner.solve.columns import add_failure, start_program
 from planner.solve.dominance import Dominance
-from planner.solve.feasibility_subproblem import MORE_TEST_NODES, FeasibilitySubproblem, Replicas, tolerance
+from planner.solve.feasibility_subproblem import MORE_TEST_NODES, WHOLE, FeasibilitySubproblem, Replicas, tolerance
 from planner.solve.program import INFINITY
 from planner.solve.second_objective import reserve_program
 from planner.solve.stages import BUILDING, TESTS, TESTS_WHOLE, in_thread, stage
@@ -63,7 +63,6 @@ LP_FRACTION = 0.5
 """Share of the time limit after which the linear program tests no more failures: whole numbers need the rest."""
 RARE = 1e-3
 """Occurrences over the horizon by which the price of a failure is weighted at the least."""
-WHOLE = 1e-6
 SHORT = 1e-5
 """What a plan may miss by the arithmetic of the solver [fraction]; more is an error of ours, which must not pass."""
 ARITHMETIC_FRACTION = 1e-6

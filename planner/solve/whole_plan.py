@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 
 from planner.problem.decisions import Decisions, Vectors
+from planner.solve.feasibility_subproblem import WHOLE
 from planner.solve.highs import Answer, KeptHiGHS
 from planner.solve.integer_program import IntegerProgram
 from planner.solve.program import INFEASIBLE, INFINITY, OPTIMAL
@@ -40,7 +41,6 @@ LOOSE_TIMES = 8
 DROP_NODES = 300
 PAYS_FRACTION = 0.1
 """Saving for which a neighbourhood is searched again [of the asked gap]."""
-WHOLE = 1e-6
 
 
 class WholePlan(Reached):
