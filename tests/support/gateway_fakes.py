@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
+from gateway_programs import free_ports
 from studies import machine_type, model, offer, profile, site, study, workload
 
 from planner.plan.plan import make_plan
@@ -102,8 +103,8 @@ class Fakes:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        for name in self._writers:
-            self._call(self._listen(name, 0))
+        for name, port in zip(self._writers, free_ports(len(self._writers)), strict=True):
+            self._call(self._listen(name, port))
 
     def _call(self, work):
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
@@ -111,7 +112,7 @@ class Fakes:
     async def _listen(self, name: str, port: int) -> None:
         server = await asyncio.start_server(lambda r, w: self._talk(name, r, w), self._host, port, ssl=self._tls)
         self._servers[name] = server
-        self.port[name] = server.sockets[0].getsockname()[1]
+        self.port[name] = port
 
     async def _talk(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers[name].add(writer)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -16,16 +17,32 @@ from pathlib import Path
 from planner.emit import envoy
 from planner.study.records.plan import PlanFile
 
+PORTS = range(10_000, 32_768)
+"""Below what systems give to connections (Linux: from 32,768 on): nothing takes one before its program listens."""
+_GIVEN: set[int] = set()
+_GIVING = threading.Lock()
+
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    found = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
+    """Ports of loopback that nobody listens on; none is given twice, for programs are begun side by side."""
+    found: list[int] = []
+    with _GIVING:
+        while len(found) < count:
+            port = random.SystemRandom().choice(PORTS)
+            if port not in _GIVEN and _is_free(port):
+                _GIVEN.add(port)
+                found.append(port)
     return found
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gateways do: what has ended does not count
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def envoy_program() -> str:
@@ -99,7 +116,8 @@ def running_envoy(plan: PlanFile, options: dict[str, str], folder: Path) -> Iter
     with (folder / "envoy.log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
     try:
-        wait_until(lambda: not sick(admin), "Envoy to find all placements healthy")
+        wait_until(lambda: not sick(admin) or process.poll() is not None, "Envoy to find all placements healthy", 60.0)
+        assert process.poll() is None, (folder / "envoy.log").read_text()
         yield port, admin
     finally:
         process.terminate()
