@@ -15,8 +15,10 @@ import pandas as pd
 
 from planner.importers import new_study
 from planner.importers.catalogue import context_classes, machine_types, pools, profiles
+from planner.problem.build import build
 from planner.problem.eligibility import replica_seconds_per_request
 from planner.study.checks.fleet import check_integer_replicas
+from planner.study.dependencies import placement_id
 from planner.study.files import write_new_folder
 from planner.study.latency import reaches
 from planner.study.places import Reading, Row, near_miss, printable_path, quoted, read_record
@@ -24,10 +26,12 @@ from planner.study.read import KEYS, data_folder, read_fleet, read_study
 from planner.study.records.base import SCHEMA_VERSION
 from planner.study.records.inventory import Pool, Site
 from planner.study.records.serving import Model, OperatingPoint
-from planner.study.records.study import Origin, RunningReplicas, Study, Utilisation, Workload
+from planner.study.records.study import Origin, RunningReplicas, Study, Workload
 from planner.study.tables import read_csv, read_yaml
 
 Fleet = list[RunningReplicas]
+Placement = tuple[str, str]
+"""(pool, profile)"""
 
 
 def start_from_fleet(
@@ -43,8 +47,8 @@ def start_from_fleet(
     today : day from which the study counts; none: today
     schemas : file name -> text, of those that editors check the files by
 
-    The traffic is what the replicas can carry at the normal utilisation, each route by its weight: it is assumed, as
-    the fleet does not say what it serves. Holdings are the machines that the replicas need.
+    The traffic is what the replicas can carry in time, each route by its weight: it is assumed, as the fleet does not
+    say what it serves. Holdings are the machines that the replicas need.
 
     Raises
     ------
@@ -62,15 +66,19 @@ def start_from_fleet(
     fleet = [row for row, _ in rows]
     workloads = _workloads(fleet)
     study = _study(folder.resolve().name or "fleet", fleet, workloads, today or date.today())
-    files = {"study.yaml": new_study.study_text(study), "demand.csv": _demand(fleet, workloads, Utilisation().normal)}
+    files = {"study.yaml": new_study.study_text(study), "demand.csv": _demand(fleet, workloads, {})}
     with TemporaryDirectory() as temporary:
         draft = Path(temporary)
-        (draft / "demand.csv").write_text(files["demand.csv"], encoding="utf-8")
-        (draft / "study.yaml").write_text(files["study.yaml"], encoding="utf-8")
-        _limit_round_trips(study, fleet, workloads, read_study(draft)[0])  # known once the study can be read
+
+        def read_draft() -> Study:
+            for name, text in files.items():
+                (draft / name).write_text(text, encoding="utf-8")
+            return read_study(draft)[0]
+
+        _limit_round_trips(study, fleet, workloads, read_draft())  # known once the study can be read
         files["study.yaml"] = new_study.study_text(study)
-        (draft / "study.yaml").write_text(files["study.yaml"], encoding="utf-8")
-        read_fleet(fleet_path, read_study(draft)[0])
+        files["demand.csv"] = _demand(fleet, workloads, _filled(read_draft(), fleet))
+        read_fleet(fleet_path, read_draft())
     contents = {name: text.encode() for name, text in files.items()}
     return write_new_folder(
         folder, {**contents, "fleet.csv": fleet_path.read_bytes(), **new_study.schemas_beside(schemas)}
@@ -216,16 +224,24 @@ def _tier(name: str, fleet: Fleet, workloads: dict[str, Workload]) -> dict[str, 
     """A tier whose targets today's fleet meets."""
     tier = {"name": name, **deepcopy(new_study.TIERS[name])}  # YAML would write what stands in two tiers as an alias
     if name != "batch":
-        points = [p for row in fleet if workloads[row.workload].tier == name for p in _points(row).values()]
-        first_ms = max(p.first_token_ms if p.first_token_ms_high is None else p.first_token_ms_high for p in points)
-        tier["first_token_ms"] = max(tier["first_token_ms"], math.ceil(first_ms / 100) * 100.0)
+        points = _points_of_tier(name, fleet, workloads)
+        tier["first_token_ms"] = max(tier["first_token_ms"], math.ceil(_first_ms(points) / 100) * 100.0)
         per_ms = max(p.per_token_ms if p.per_token_ms_high is None else p.per_token_ms_high for p in points)
         tier["per_token_ms"] = max(tier["per_token_ms"], math.ceil(per_ms / 5) * 5.0)
     return tier
 
 
+def _points_of_tier(name: str, fleet: Fleet, workloads: dict[str, Workload]) -> list[OperatingPoint]:
+    return [p for row in fleet if workloads[row.workload].tier == name for p in _points(row).values()]
+
+
+def _first_ms(points: list[OperatingPoint]) -> float:
+    """The longest time to a first token, by high ends where known, when nothing waits."""
+    return max(p.first_token_ms if p.first_token_ms_high is None else p.first_token_ms_high for p in points)
+
+
 def _limit_round_trips(study: dict[str, Any], fleet: Fleet, workloads: dict[str, Workload], read: Study) -> None:
-    """Give tiers with goals a limit on round trips, which today's routes keep."""
+    """Give tiers with goals a limit on round trips, and a first token after them, which today's routes keep."""
     known, sites = reaches(read), {pool.id: pool.site for pool in read.pools}
     for tier in study["tiers"]:
         routes = [known.get((r.origin, sites[r.pool])) for r in fleet if workloads[r.workload].tier == tier["name"]]
@@ -234,6 +250,20 @@ def _limit_round_trips(study: dict[str, Any], fleet: Fleet, workloads: dict[str,
         longest = max(route.round_trip_ms for route in routes if route is not None)
         tier["round_trip_ms"] = max(new_study.ROUND_TRIP_MS, math.ceil(longest / 10) * 10.0)
         tier["round_trip_ms_in_failure"] = max(new_study.ROUND_TRIP_IN_FAILURE_MS, tier["round_trip_ms"])
+        first_ms = _first_ms(_points_of_tier(tier["name"], fleet, workloads)) + longest
+        tier["first_token_ms"] = max(tier["first_token_ms"], math.ceil(first_ms / 100) * 100.0)
+
+
+def _filled(study: Study, fleet: Fleet) -> dict[Placement, float]:
+    """(pool, profile) -> how far so many replicas as run there may be filled, so that first tokens come in time."""
+    waiting = build(study, with_goals=False).waiting
+    assert waiting is not None, "a new study fills by waiting"
+    filled = {}
+    for row in fleet:
+        e = placement_id(row.profile, row.pool)
+        if e in waiting.queues:  # some route leads there
+            filled[row.pool, row.profile] = float(waiting.largest(False, [e], [row.replicas])[0])
+    return filled
 
 
 def _holdings(fleet: Fleet) -> list[dict[str, Any]]:
@@ -246,8 +276,8 @@ def _holdings(fleet: Fleet) -> list[dict[str, Any]]:
     return [{"pool": pool, "machines": math.ceil(n - 1e-9)} for pool, n in sorted(need.items()) if n > 1e-9]
 
 
-def _demand(fleet: Fleet, workloads: dict[str, Workload], utilisation: float) -> str:
-    """What the replicas carry at a utilisation, as demand.csv [requests/s].
+def _demand(fleet: Fleet, workloads: dict[str, Workload], filled: Mapping[Placement, float]) -> str:
+    """What the replicas carry when filled so far, or in full where nothing is said, as demand.csv [requests/s].
 
     Each route gets of a pool's replicas what is its share of the weights there; the demand of a stream is the least
     that its routes carry, each by its weight. What is left is filled up: all streams grow by the same factor until a
@@ -256,8 +286,8 @@ def _demand(fleet: Fleet, workloads: dict[str, Workload], utilisation: float) ->
     weights: dict[tuple[str, str], float] = {}
     for row in fleet:
         weights[row.workload, row.origin] = weights.get((row.workload, row.origin), 0.0) + row.weight
-    seconds: dict[tuple[str, str], dict[tuple[str, str], float]] = {}  # stream: placement: replica-seconds a request
-    replicas: dict[tuple[str, str], float] = {}
+    seconds: dict[tuple[str, str], dict[Placement, float]] = {}  # stream: placement: replica-seconds a request
+    replicas: dict[Placement, float] = {}
     for row in fleet:
         if row.weight > 0:
             workload, stream, placement = workloads[row.workload], (row.workload, row.origin), (row.pool, row.profile)
@@ -265,7 +295,7 @@ def _demand(fleet: Fleet, workloads: dict[str, Workload], utilisation: float) ->
             seconds.setdefault(stream, {})[placement] = of_one * row.weight / weights[stream]
             replicas[placement] = row.replicas
     load = np.array([[placements.get(e, 0.0) for e in replicas] for placements in seconds.values()])
-    capacity = utilisation * np.array(list(replicas.values()))
+    capacity = np.array([filled.get(e, 1.0) * count for e, count in replicas.items()])
     used_by = load > 0
     share = np.where(used_by, capacity / used_by.sum(axis=0) / np.where(used_by, load, 1.0), np.inf)
     base = share.min(axis=1)

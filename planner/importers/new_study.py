@@ -30,7 +30,7 @@ medium ones the input for which their speeds are stated (assumed), so that every
 LONG_MEAN_TOKENS = (12035.0, 343.0)
 """The same of longer classes: Mooncake conversation trace (Apache-2.0)."""
 ASSUMPTIONS = (
-    "Demand is assumed: what the replicas of fleet.csv can carry at the normal utilisation, by weight of routes.",
+    "Demand is assumed: what the replicas of fleet.csv can carry in time, by weight of routes.",
     "Mean tokens are assumed. Short requests: Azure LLM inference trace 2023, conversation (CC-BY-4.0, Microsoft).",
     "Mean tokens of longer requests: Mooncake conversation trace (Apache-2.0), but medium input: 8192, assumed.",
     "The context class of a workload is what its name says, else the longest that all of its profiles admit.",

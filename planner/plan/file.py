@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from planner.study.records.plan import (
     PLAN_SCHEMA_VERSION,
     PlanFile,
 )
+from planner.study.records.policies import Utilisation
 from planner.study.records.renamed import PLAN, rename
 
 MOST_FINDINGS = 100
@@ -69,15 +71,15 @@ def read_plan(path: Path, warnings: list[Finding] | None = None) -> PlanFile:
     data = parse_json(text, where, fix)
     if not isinstance(data, dict):
         raise refusal(where, "a plan", f"a JSON {type(data).__name__}", fix)
-    if data.get("schema_version") == PLAN_SCHEMA_VERSION - 1:
+    try:
+        renamed = _of_this_version(data) if data.get("schema_version") == PLAN_SCHEMA_VERSION - 1 else ""
+        _say_how_filled(data)
+    except UnicodeEncodeError as error:
+        raise refusal(where, "text in UTF-8", f"{error.object[error.start : error.end]!a}", fix) from None
+    if renamed and warnings is not None:
         at = f"{where}:{line_of(text, ('schema_version',))}: schema_version"
-        try:
-            data, renamed = _of_this_version(data)
-        except UnicodeEncodeError as error:
-            raise refusal(where, "text in UTF-8", f"{error.object[error.start : error.end]!a}", fix) from None
-        if warnings is not None:
-            got = f"{PLAN_SCHEMA_VERSION - 1}, with fields that were renamed since: {renamed}"
-            warnings.append(Finding(at, f"{PLAN_SCHEMA_VERSION}", got, f"{fix}; it is read all the same", "warning"))
+        got = f"{PLAN_SCHEMA_VERSION - 1}, with fields that were renamed since: {renamed}"
+        warnings.append(Finding(at, f"{PLAN_SCHEMA_VERSION}", got, f"{fix}; it is read all the same", "warning"))
     version = data.get("schema_version")
     if version != PLAN_SCHEMA_VERSION:
         at = f"{where}:{line_of(text, ('schema_version',))}: schema_version"
@@ -113,17 +115,34 @@ def _check_outages_are_played(plan: PlanFile, where: str, text: str, fix: str) -
                 raise refusal(at, "a failure by name, as an outage is written in a plan", quoted(goal.outage), fix)
 
 
-def _of_this_version(data: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """Data of a plan of the version before with the new names, and which they are; right digests stay right."""
-    study = data.get("study")
+@contextmanager
+def _sealed_as_before(data: dict[str, Any]) -> Iterator[None]:
+    """Digests that were right before a change are right after it."""
     was_sealed = data.get("digest_sha256") == digest(data)
-    had_its_study = data.get("study_sha256") == sha256(study)
-    new_names = {f"{old[-1]} is {new[-1]}" for old, new in rename(data, PLAN)}
-    data["schema_version"] = PLAN_SCHEMA_VERSION
-    if isinstance(study, dict) and study.get("schema_version") == SCHEMA_VERSION - 1:
-        study["schema_version"] = SCHEMA_VERSION
+    had_its_study = data.get("study_sha256") == sha256(data.get("study"))
+    yield
     if had_its_study:
-        data["study_sha256"] = sha256(study)
+        data["study_sha256"] = sha256(data["study"])
     if was_sealed:
         data["digest_sha256"] = digest(data)
-    return data, ", ".join(sorted(new_names)) or "none of them in this plan"
+
+
+def _say_how_filled(data: dict[str, Any]) -> None:
+    """Plans from when fixed shares, and one queue by waiting, went without saying say them."""
+    study = data.get("study")
+    filled = study.get("utilisation") if isinstance(study, dict) else None
+    if isinstance(filled, dict) and "spread" not in filled:
+        with _sealed_as_before(data):
+            filled.setdefault("basis", "fixed")
+            filled["spread"] = Utilisation.model_fields["spread"].default if filled["basis"] == "fixed" else "one-queue"
+
+
+def _of_this_version(data: dict[str, Any]) -> str:
+    """Give data of a plan of the version before the new names; which they are."""
+    study = data.get("study")
+    with _sealed_as_before(data):
+        new_names = {f"{old[-1]} is {new[-1]}" for old, new in rename(data, PLAN)}
+        data["schema_version"] = PLAN_SCHEMA_VERSION
+        if isinstance(study, dict) and study.get("schema_version") == SCHEMA_VERSION - 1:
+            study["schema_version"] = SCHEMA_VERSION
+    return ", ".join(sorted(new_names)) or "none of them in this plan"

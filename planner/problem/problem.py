@@ -357,6 +357,11 @@ def _utilisation_of_one(p: Problem, e: str) -> float:
     return min(least, *(float(p.waiting.largest(in_failure, [e], [1.0])[0]) for in_failure in (False, True)))
 
 
+def most_filled(p: Problem, e: str) -> float:
+    """How far a placement is filled in normal operation at the most: by waiting, with as many replicas as may be."""
+    return p.utilisation_normal if p.waiting is None else p.waiting.utilisation[e, False]
+
+
 def targeted_fraction(p: Problem, q: str) -> float:
     """What losses that fall on one placement take of a pool, over all placements of which something remains.
 

@@ -13,7 +13,7 @@ from planner.problem.build import build
 from planner.problem.capacity import energy_of, not_offered
 from planner.problem.money import capital_recovery_factor, present_months, present_value_factor
 from planner.problem.parts import Parts, parts_of
-from planner.problem.problem import HOURLY
+from planner.problem.problem import HOURLY, most_filled
 from planner.study.calendar import Span, lasts_months, may_be_ready, may_start, price_in, spans
 from planner.study.places import matches
 from planner.study.records.buildout import PARTS, BuildOut
@@ -119,7 +119,7 @@ def crossover(study: Study, pools: tuple[str, ...] = ("*",), basis: Basis = "mac
                      + usd_per_mw_year, per hour
         energy     = as the study's tariff says, for every hour, over the same months
         with basis = workload, over the requests that a machine of the pool serves in an hour by its best profile:
-        3600 · utilisation.normal · usable_fraction / (replica_seconds · machines_per_replica)
+        3600 · utilisation[e] · usable_fraction / (replica_seconds · machines_per_replica)
     Units
         USD per machine-hour (per chip-hour, per million requests), of the option's first day
 
@@ -227,7 +227,7 @@ def _shares(study: Study, parts: Parts, basis: Basis) -> dict[str, dict[str, flo
     shares: dict[str, dict[str, float]] = {q: {} for q in parts.pools}
     for w, e in sorted({(w, e) for (w, _), edges in p.edges.items() for e in edges}):
         q = p.pool_of[e]
-        usable = SECONDS_PER_HOUR * p.utilisation_normal * p.usable_fraction[q]
+        usable = SECONDS_PER_HOUR * most_filled(p, e) * p.usable_fraction[q]
         requests = usable / (p.replica_seconds[w, e] * p.machines_per_replica[e])
         shares[q][w] = max(shares[q].get(w, 0.0), requests / 1e6)
     return shares

@@ -9,7 +9,7 @@ import numpy as np
 from planner.plan.in_hand import Plan
 from planner.problem.arrays import full
 from planner.problem.eligibility import WHY_NOT
-from planner.problem.problem import Problem
+from planner.problem.problem import Problem, most_filled
 from planner.problem.rules.formulas import unit_usd_per_hour
 from planner.questions.cold_starts import first_cold_start_seconds
 from planner.questions.explain_refusals import Refusals
@@ -196,7 +196,7 @@ def usd_per_million_requests(p: Problem, w: str, o: str, e: str) -> tuple[float,
     if not prices:
         return None
     price, offer = min(prices)
-    utilisation = p.utilisation_normal if p.waiting is None else p.waiting.utilisation[e, False]
+    utilisation = most_filled(p, e)
     machine_seconds = p.replica_seconds[w, e] * p.burst_factor[w] / utilisation * p.machines_per_replica[e]
     usd = machine_seconds / p.usable_fraction[pool] / SECONDS_PER_HOUR * price
     return MILLION * (usd + p.request_usd.get((o, p.site_of[pool]), 0.0)), offer

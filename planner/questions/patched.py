@@ -16,6 +16,7 @@ from planner.study.parts import Parts
 from planner.study.places import Loc, Place, Reading, quoted, read_record
 from planner.study.read import KEYS, catalogue_of_outages
 from planner.study.records.base import Record, Sourced
+from planner.study.records.policies import SHARES
 from planner.study.records.study import Study, StudyFile
 from planner.study.resolve import RESOLVED
 
@@ -49,7 +50,18 @@ def _applied(study: Study, edits: Edits) -> dict[str, Any]:
         _at(data, loc[:-1])[loc[-1]] = round(after) if is_whole else after
     for loc, added in edits.added.items():
         _at(data, loc).extend(item for item, _, _ in _in_order(added))
+    _take_shares_of_basis(study, data["utilisation"], {*edits.values, *edits.factors})
     return data
+
+
+def _take_shares_of_basis(study: Study, filled: Any, changed: Iterable[Loc]) -> None:
+    """Another basis of utilisation brings its own shares, where those of the study were the usual ones of its basis."""
+    before = study.utilisation.basis
+    if not isinstance(filled, dict) or filled.get("basis") == before or ("utilisation", "basis") not in changed:
+        return
+    for name, usual in SHARES[before].items():
+        if ("utilisation", name) not in changed and filled[name] == usual:
+            del filled[name]
 
 
 def _without(data: dict[str, Any], removed: Iterable[Loc]) -> dict[str, Any]:

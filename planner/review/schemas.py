@@ -255,7 +255,7 @@ CONDITIONS: Mapping[type[Record], tuple[Schema, ...]] = {
         _only_with(_said("hours_to_new_weights"), _is("failover", "rescale")),
         _only_with(_said("hours_to_find_out"), _is("answers_wrongly", True)),
     ),
-    policies.Utilisation: ({"if": _is("basis", "waiting"), "then": {}, "else": {"properties": _WAITING_DEFAULTS}},),
+    policies.Utilisation: (_only_with(_is("basis", "fixed"), {"properties": _WAITING_DEFAULTS}),),
     outages.LostPart: (
         _only_with(_is("kind", "control_plane", "provider", "region", "zone"), _said("provider")),
         _only_with(_is("kind", "region", "zone"), _said("region")),

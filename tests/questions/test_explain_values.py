@@ -108,7 +108,7 @@ def shared_wait() -> Study:
         origins=(Origin(name="near", latitude=50.0, longitude=0.0), Origin(name="far", latitude=50.0, longitude=20.0)),
         tiers=(Tier(name="t", round_trip_ms=25.0, first_token_ms=131.0),),
         demand={("w", "near"): 11.75, ("w", "far"): 11.75},
-        utilisation=Utilisation(basis="waiting"),
+        utilisation=Utilisation(basis="waiting", spread="one-queue"),
     )
 
 

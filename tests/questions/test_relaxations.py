@@ -399,7 +399,7 @@ def three_origins(each, most_units):
         tiers=(Tier(name="t", round_trip_ms=20.0, first_token_ms=199.0),),
         workloads=(workload("w"),),
         demand={("w", "near"): each, ("w", "mid"): each / 5, ("w", "far"): each},
-        utilisation=Utilisation(basis="waiting"),
+        utilisation=Utilisation(basis="waiting", spread="one-queue"),
     )
 
 

@@ -33,18 +33,22 @@ from planner.study.records.policies import Policies, Quota, Utilisation
 from planner.study.records.study import NamedFailure, Study
 
 EFFORT = Effort(gap_fraction=0.05, most_nodes=50)
-BY_WAITING = Utilisation(basis="waiting")
+BY_WAITING = Utilisation(basis="waiting", spread="one-queue")
 OF_TWO_SLOTS = (0.05 + (0.05**2 + 8 * 0.05) ** 0.5) / 4
 """Where one request in twenty finds none of two slots free: Erlang's C, `2 u² / (1 + u)`, is 0.05."""
 
 
 def by_waiting(s: Study, first_token_ms: float | None = 900.0, **said: object) -> Study:
     tiers = tuple(t.model_copy(update={"first_token_ms": first_token_ms}) for t in s.tiers)
-    return s.model_copy(update={"utilisation": Utilisation(basis="waiting", **said), "tiers": tiers})
+    return s.model_copy(
+        update={"utilisation": Utilisation(**{"basis": "waiting", "spread": "one-queue", **said}), "tiers": tiers}
+    )
 
 
 def no_wait(**said: object) -> Waiting:
-    return Waiting(Utilisation(basis="waiting", **said), {"e": Queue(1.0, 10.0, {95.0: 0.0})})
+    return Waiting(
+        Utilisation(**{"basis": "waiting", "spread": "one-queue", **said}), {"e": Queue(1.0, 10.0, {95.0: 0.0})}
+    )
 
 
 def test_of_one_slot_and_of_two_that_nobody_in_twenty_waits_for() -> None:
@@ -245,10 +249,13 @@ def test_without_a_target_only_the_queue_must_end() -> None:
 
 def test_what_has_no_effect_is_refused_and_leaves_no_trace() -> None:
     with pytest.raises(ValueError, match="spread with basis: waiting"):
-        Utilisation(spread="each")
-    assert Utilisation().model_dump(mode="json") == {"normal": 0.85, "in_failure": 0.95}
-    assert (BY_WAITING.normal, BY_WAITING.in_failure) == (1.0, 1.0)
-    assert Utilisation(**BY_WAITING.model_dump()) == BY_WAITING
+        Utilisation(basis="fixed", spread="each")
+    usual = {"basis": "waiting", "normal": 1.0, "in_failure": 1.0, "spread": "least-requests"}
+    assert Utilisation().model_dump(mode="json") == usual
+    fixed = Utilisation(basis="fixed")
+    assert fixed.model_dump(mode="json") == {**usual, "basis": "fixed", "normal": 0.85, "in_failure": 0.95}
+    for said in (BY_WAITING, fixed, Utilisation(basis="fixed", normal=0.7)):
+        assert Utilisation(**said.model_dump()) == said
     assert "percentile" not in plan_text(make_plan(asked(), EFFORT))
 
 

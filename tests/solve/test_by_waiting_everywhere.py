@@ -32,7 +32,7 @@ MOST = 40
 
 def by_waiting(s: Study, first_token_ms: float = 1500.0) -> Study:
     tiers = tuple(t.model_copy(update={"first_token_ms": first_token_ms}) for t in s.tiers)
-    return s.model_copy(update={"utilisation": Utilisation(basis="waiting"), "tiers": tiers})
+    return s.model_copy(update={"utilisation": Utilisation(basis="waiting", spread="one-queue"), "tiers": tiers})
 
 
 def carried(s: Study, pool: str, in_failure: bool = False) -> list[float]:

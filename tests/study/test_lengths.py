@@ -133,7 +133,7 @@ def with_lengths(s: Study, several: tuple[Quantile, ...]) -> Study:
 def test_long_tails_wait_longer_and_plans_pass_audit_and_drill():
     """Of as many requests as exponential lengths give 1 twice: cs2 of 3 and more leaves less utilisation."""
     tail = tuple(Quantile(percent=p, tokens=t) for p, t in ((0, 0.0), (50, 0.27), (90, 1.35), (100, 10.9)))
-    said = {"utilisation": Utilisation(basis="waiting")}
+    said = {"utilisation": Utilisation(basis="waiting", spread="one-queue")}
     tiers = tuple(t.model_copy(update={"first_token_ms": 900.0}) for t in asked().tiers)
     usual = asked(demand={("w", "o"): 5}).model_copy(update={**said, "tiers": tiers})
     varies = with_lengths(usual, tail)

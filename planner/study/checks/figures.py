@@ -100,7 +100,7 @@ def _check_failures_harder(parts: Parts, reading: Reading) -> None:
         reading.warning(parts.place.at("utilisation", "normal"), expected, f"{filled.normal:g}", fix)
     for tier, place in parts.tiers:
         if filled.basis == "fixed" and tier.percentile != USUAL_PERCENTILE:
-            fix = "write utilisation: {basis: waiting}, or leave it out: it has no effect"
+            fix = "leave utilisation.basis out, or this: it has no effect"
             reading.warning(place.at("percentile"), "utilisation by waiting", "basis: fixed", fix)
         longer = tier.round_trip_ms_in_failure
         if tier.round_trip_ms is not None and longer is not None and longer < tier.round_trip_ms:

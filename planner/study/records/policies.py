@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Any, Literal
 
@@ -99,27 +100,35 @@ class Policies(Record):
     )
 
 
+SHARES: Mapping[str, Mapping[str, float]] = {
+    "waiting": {"normal": 1.0, "in_failure": 1.0},
+    "fixed": {"normal": 0.85, "in_failure": 0.95},
+}
+"""Basis -> how far replicas are filled at most, unless a study says otherwise: fixed, as assumed."""
+
+
 class Utilisation(Record):
     """How far replicas may be filled."""
 
-    basis: Literal["fixed", "waiting"] = Field(
-        "fixed",
-        exclude_if=lambda value: value == "fixed",
-        description="fixed: to these shares, whatever their number, as if no request waited; waiting: as far as first "
-        "tokens come in time, round trip and wait included, by how many replicas take from one queue",
+    basis: Literal["waiting", "fixed"] = Field(
+        "waiting",
+        description="waiting: as far as first tokens come in time, round trip and wait included, by how many replicas "
+        "take from one queue; fixed: to the shares below, whatever their number, as if no request waited",
     )
     normal: float = Field(
-        0.85,
+        1.0,
         gt=0,
         le=1,
-        description="share of a replica's rate used in normal operation; by waiting: at most, 1 unless said",
+        description="share of a replica's rate used in normal operation: at most; fixed: up to it, 0.85 unless said",
     )
     in_failure: float = Field(
-        0.95, gt=0, le=1, description="share of a replica's rate used in a failure; by waiting: at most, 1 unless said"
+        1.0,
+        gt=0,
+        le=1,
+        description="share of a replica's rate used in a failure: at most; fixed: up to it, 0.95 unless said",
     )
     spread: Literal["one-queue", "least-requests", "each"] = Field(
-        "one-queue",
-        exclude_if=lambda value: value == "one-queue",
+        "least-requests",
         description="by waiting: one-queue, a request goes to whichever replica has a free slot; least-requests, at "
         "once to the replica with the fewest; each, to any, in turn or at random: each replica has a queue of its own",
     )
@@ -141,10 +150,10 @@ class Utilisation(Record):
 
     @model_validator(mode="before")
     @classmethod
-    def _limits_by_waiting(cls, said: Any) -> Any:
-        """By waiting the shares are limits beside it: 1 where none is said."""
-        if isinstance(said, dict) and said.get("basis") == "waiting":
-            return {"normal": 1.0, "in_failure": 1.0, **said}
+    def _fixed_shares(cls, said: Any) -> Any:
+        """By waiting the shares are limits beside it, 1 where none is said; fixed, they are all there is."""
+        if isinstance(said, dict) and said.get("basis") == "fixed":
+            return {**SHARES["fixed"], **said}
         return said
 
     @model_validator(mode="after")
@@ -155,7 +164,7 @@ class Utilisation(Record):
                 if getattr(self, name) != type(self).model_fields[name].default:
                     raise Contradiction(
                         f"{name} with basis: waiting",
-                        f"write basis: waiting, or leave {name} out; in a change: 'utilisation={{basis: fixed}}'",
+                        f"leave basis: fixed out, or {name}; in a change: 'utilisation={{basis: fixed}}'",
                     )
         return self
 
