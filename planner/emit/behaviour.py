@@ -250,27 +250,27 @@ class Inside:
 INFERENCE_EXTENSION = "inference-extension"
 INFERENCE_EXTENSION_OWN = "inference-extension, pickers as they come"
 INFERENCE_EXTENSION_NOT_SET = "inference-extension, pickers not set"
-BEHIND_ITS_ADDRESS = "each placement is one address: what stands behind it chooses the replica"
+BEHIND_ITS_ADDRESS = "what stands behind its one address chooses the replica"
 INSIDE: Mapping[str, Inside] = {
     "kubernetes": Inside(
         "each",
-        "a Service: a pod at random for each connection, however many requests it has; connections are kept",
+        "a Service takes a pod at random for each connection, however many requests it has; connections are kept",
         "Kubernetes, Virtual IPs and Service Proxies (kube-proxy), 2026",
     ),
     INFERENCE_EXTENSION: Inside(
         "least-requests",
-        "the endpoint picker of each pool: the pod with the fewest requests in flight, which it counts itself",
+        "the endpoint picker of each pool takes the pod with the fewest requests in flight, which it counts itself",
         "llm-d/llm-d-router, active-request-scorer and max-score-picker, 2026",
     ),
     INFERENCE_EXTENSION_OWN: Inside(
         "each",
-        "the endpoint picker of each pool: by requests that wait, memory and prefix caches, 2 : 2 : 3, as last read off"
-        " the pods; a cache may count for more than a queue",
+        "the endpoint picker of each pool goes by requests that wait, memory and prefix caches, 2 : 2 : 3, as last read"
+        " off the pods; a cache may count for more than a queue",
         "llm-d/llm-d-router, pkg/epp/config/loader/defaults.go, 2026",
     ),
     INFERENCE_EXTENSION_NOT_SET: Inside(
         None,
-        "endpoint pickers of your own, for `picker_image` is not set",
+        "an endpoint picker of your own chooses the replica, for `picker_image` is not set",
         "the emitted file: each pool refers to a Service of the picker",
     ),
     "litellm": Inside(None, BEHIND_ITS_ADDRESS, "the emitted file: a deployment a placement, chosen by weight"),

@@ -4,8 +4,9 @@ A plan by waiting counts on requests being spread over the replicas of a placeme
 each target does is in behaviour.py.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
+from planner.drill.simulated_queue import Routing
 from planner.emit.behaviour import (
     INFERENCE_EXTENSION,
     INFERENCE_EXTENSION_NOT_SET,
@@ -21,6 +22,9 @@ from planner.questions.simulated import OF_SPREAD
 from planner.study.waiting import SPREADS, Spread
 
 PAGE = "SPREAD.md"
+NEARLY: Routing = "two-at-random"
+"""What a balancer does that looks at the replicas, but not at all of them (Envoy, LEAST_REQUEST with its `choice_count`
+of 2; Envoy Gateway's default, and it sends to pods themselves, 2026)."""
 
 
 def counts_on(plan: Plan) -> Spread | None:
@@ -78,7 +82,7 @@ def spread_warnings(plan: Plan, target: str, options: Mapping[str, str]) -> list
     targets_of: dict[str, list[str]] = {}
     for name, inside in behind.items():
         targets_of.setdefault(inside.how, []).append(name)
-    said = [f"{', '.join(names)}: inside a placement: {how}" for how, names in targets_of.items()]
+    said = [f"{', '.join(names)}: inside a placement {how}" for how, names in targets_of.items()]
     counted = f"the plan counts on {counts_on(plan)} there: with less, first tokens are late in normal operation, too"
     do = "emit inference-extension with picker_image, put a balancer that looks at the replicas behind each address, or"
     see = "to see it: planner drill PLAN --simulate --routing " + OF_SPREAD["each"]
@@ -101,42 +105,48 @@ def spread_page(plan: Plan, target: str, options: Mapping[str, str]) -> str:
     lines = [
         "# Inside a placement",
         "",
-        f"The plan counts on `{counted}` (`utilisation: {{basis: waiting}}`):",
-        f"{SPREADS[counted]}. {several} of its {placements} placements may have",
-        "more than one replica. With less than that first tokens come later than the plan says, in normal operation, too.",
-        "What the files here do:",
+        f"The plan counts on `{counted}` (`utilisation: {{basis: waiting}}`): {SPREADS[counted]}.",
+        f"{several} of its {placements} placements may have more than one replica. With less than that, first tokens",
+        "come later than the plan says, in normal operation, too. What the files here do:",
         "",
-        "| target | inside a placement | by | enough |",
+        "| target | inside a placement | source | enough |",
         "| --- | --- | --- | --- |",
     ]
     for name in TARGETS if target == ALL else (target,):
         inside = INSIDE.get(_as_set(plan, name, options))
         if inside is not None:
-            enough = "yes" if name not in behind else "no" if inside.spread else "as what stands there"
+            enough = "yes" if name not in behind else "no" if inside.spread else "if that is"
             lines.append(f"| {name} | {markdown_cell(inside.how)} | {markdown_cell(inside.source)} | {enough} |")
-    lines += ["", "One of these, at every placement with more than one replica:", "", *_to_do(counted), ""]
+    lines += ["", "What to do: one of these, for every placement with more than one replica.", "", *_to_do(counted), ""]
+    routings = (OF_SPREAD["each"], NEARLY, OF_SPREAD[counted])
     lines += [
-        "What the plan does where nobody looks at the replicas, and where requests are spread as it counts on:",
+        "What it comes to, with this plan:",
         "",
-        f"    planner drill PLAN --simulate --routing {OF_SPREAD['each']} --routing {OF_SPREAD[counted]}",
+        f"    planner drill PLAN --simulate {' '.join(f'--routing {routing}' for routing in routings)}",
         "",
         "A balancer counts the requests that it has sent itself: of several beside each other each knows its own part.",
-        "The one of two replicas at random that has fewer, as Envoy's `LEAST_REQUEST` takes (and Envoy Gateway where",
-        "nothing is said), is better than `each` and not `least-requests`.",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _to_do(counted: Spread) -> Iterable[str]:
+def _to_do(counted: Spread) -> list[str]:
     """What makes good of it, a point each."""
+    points = []
     if counted == "one-queue":
-        yield "- Nothing that is emitted holds a request back until a slot is free. Plan again with"
-        yield "  `--set utilisation.spread=least-requests`, and then as below; or put a queue behind each address."
-    yield "- `planner emit inference-extension`, with `picker_image` and `picker=least-requests`, applied after target"
-    yield "  kubernetes. Where gateways stand in front, set `domain` for both, and give the gateways the names under it:"
-    yield "  these then lead to pools with a picker; the name of a Service never does."
-    yield "- Behind each address a balancer of your own that sends a request to the replica with the fewest."
-    yield "- Plan again for what is there: `planner whatif PLAN --set utilisation.spread=each` says what that costs."
+        points += [
+            "- Nothing that is emitted holds a request back until a slot is free. Plan again with",
+            "  `utilisation.spread=least-requests`, and then as below; or put a queue of your own behind each address.",
+        ]
+    return [
+        *points,
+        f"- `planner emit inference-extension` with `picker_image` and `picker={BY_REQUESTS}`, applied after target",
+        "  kubernetes. Where gateways stand in front, set `domain` for both, and have the gateways ask for the names",
+        "  under it: they then lead to pools with a picker. The name of a Service never does.",
+        "- Behind each address a balancer of your own that sends a request to the replica with the fewest.",
+        f"- Nearly as good (`{NEARLY}`): names under `domain`, and a Gateway whose proxies send to the pods themselves,",
+        "  to the one of two at random that has fewer requests, as Envoy Gateway does where nothing else is set.",
+        "- Plan for what is there: `planner whatif PLAN --set utilisation.spread=each` says what that costs.",
+    ]
 
 
 def _replicas_at_most(plan: Plan) -> dict[str, int]:
