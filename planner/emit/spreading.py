@@ -143,8 +143,8 @@ def _to_do(counted: Spread) -> list[str]:
         "  kubernetes. Where gateways stand in front, set `domain` for both, and have the gateways ask for the names",
         "  under it: they then lead to pools with a picker. The name of a Service never does.",
         "- Behind each address a balancer of your own that sends a request to the replica with the fewest.",
-        f"- Nearly as good (`{NEARLY}`): names under `domain`, and a Gateway whose proxies send to the pods themselves,",
-        "  to the one of two at random that has fewer requests, as Envoy Gateway does where nothing else is set.",
+        f"- Less, but not much (`{NEARLY}`): names under `domain`, and a Gateway whose proxies send to pods, to",
+        "  that of two at random which has fewer requests, as Envoy Gateway does where nothing else is set.",
         "- Plan for what is there: `planner whatif PLAN --set utilisation.spread=each` says what that costs.",
     ]
 
