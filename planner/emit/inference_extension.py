@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from planner.emit.behaviour import INFERENCE_EXTENSION
 from planner.emit.fleet import Fleet, Running, fleet_of
 from planner.emit.kubernetes import by_region, kustomization, manifest
 from planner.emit.kubernetes_options import BY_REQUESTS, PORT, PREFIX, Settings, settings
@@ -18,7 +19,7 @@ from planner.emit.kubernetes_sets import Cluster, set_files
 from planner.emit.kubernetes_workloads import answering_labels
 from planner.emit.names import distinct
 from planner.emit.routing import subject
-from planner.emit.spreading import picker_of
+from planner.emit.spreading import falls_short, picker_of, spread_head
 from planner.plan.in_hand import Plan
 from planner.study.records.plan import PlanFile
 
@@ -69,6 +70,8 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
     of = subject(plan)
     fleet = fleet_of(of.plan)
     given = settings(fleet, options, OPTIONS)
+    head = [] if given["picker_image"] else [NOT_SET]
+    head += spread_head(fleet.plan) if falls_short(fleet.plan, INFERENCE_EXTENSION, options) else []
     config = PICKER_CONFIG if picker_of(fleet.plan, given["picker"]) == BY_REQUESTS else None
     not_proven = bool(options.get("not_proven"))
     made: dict[str, str] = {}
@@ -86,7 +89,7 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
         }
         written = {name: listed for name, listed in objects.items() if listed}
         for name, listed in written.items():
-            said = [NOT_SET] if name == "pools.yaml" and not given["picker_image"] else []
+            said = head if name == "pools.yaml" else []
             made[f"{region}/{name}"] = manifest(listed, not_proven, said)
         made[f"{region}/kustomization.yaml"] = manifest([kustomization(written)], not_proven)
     return made | set_files(fleet, of, clusters, given, options.get("not_proven", ""))

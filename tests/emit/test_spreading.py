@@ -118,9 +118,12 @@ def test_the_page_says_what_each_target_does_and_what_to_do(waiting):
 def test_files_where_addresses_and_services_stand_point_to_the_page(waiting):
     made = emitted(waiting, ALL, DOMAIN)
     pointing = {path for path, text in made.items() if PAGE in text}
-    assert {path.partition("/")[0] for path in pointing} == {"kubernetes", *GATEWAYS}
+    assert {path.partition("/")[0] for path in pointing} == {"kubernetes", "inference-extension", *GATEWAYS}
     assert all("/overrides/" not in path for path in pointing)
-    assert all(path in pointing for path in made if path.endswith(("services.yaml", "envoy.yaml", "gateway.yaml")))
+    with_addresses = ("services.yaml", "pools.yaml", "envoy.yaml", "gateway.yaml")
+    assert all(path in pointing for path in made if path.endswith(with_addresses))
+    enough = emitted(waiting, "inference-extension", PICKER)
+    assert not any(PAGE in text for text in enough.values()) and PAGE not in enough
 
 
 def test_the_command_says_it_where_its_user_looks(tmp_path, waiting, fixed):
