@@ -333,7 +333,10 @@ def simulate(
     requests: int = 1_000_000,
     seed: int = 1,
     variation: float = 1.0,
-    routings: Sequence[Literal["one-queue", "least-requests", "round-robin", "random"]] = ("least-requests", "random"),
+    routings: Sequence[Literal["one-queue", "least-requests", "two-at-random", "round-robin", "random"]] = (
+        "least-requests",
+        "random",
+    ),
     failures: Sequence[str] = (),
     hour: str | None = None,
     jobs: int = 1,

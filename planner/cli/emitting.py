@@ -41,6 +41,7 @@ def emit_command(
     """
     with answered(format):
         from planner.emit.cascade import warnings_of_files
+        from planner.emit.spreading import spread_warnings
         from planner.emit.targets import about, emitted, gate
         from planner.emit.write import changes, recover, refuse_other_target, write
         from planner.review.drift import review_emission
@@ -68,6 +69,8 @@ def emit_command(
             files = emitted(made, target, options, reasons, advance)
         for late in warnings_of_files(files):
             tell(f"warning: {late}")
+        for less in spread_warnings(made, target, options):
+            tell(f"warning: {less}")
         changed = changes(out, files) if dry_run else write(out, files, about(made, target, options, reasons))
         deliver(review_emission(changed, target, reasons, dry_run), format, None)
 

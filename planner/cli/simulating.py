@@ -13,6 +13,7 @@ class RoutingAsked(StrEnum):
     """How a gateway spreads requests over the replicas of a placement."""
 
     least_requests = "least-requests"
+    two_at_random = "two-at-random"
     random = "random"
     round_robin = "round-robin"
     one_queue = "one-queue"

@@ -13,9 +13,9 @@ import numpy as np
 
 from planner.drill.instance import Indices, Numbers
 
-Routing = Literal["one-queue", "least-requests", "round-robin", "random"]
+Routing = Literal["one-queue", "least-requests", "two-at-random", "round-robin", "random"]
 """one-queue: one queue before all slots; else each replica has a queue of its own, and a request is sent at once: to
-the replica with the fewest, to each in turn, or to any."""
+the replica with the fewest, to that of two drawn at random which has fewer, to each in turn, or to any."""
 ROUTINGS: tuple[Routing, ...] = get_args(Routing)
 
 
@@ -90,12 +90,22 @@ def waits(
     if routing == "one-queue":
         return _of_one_queue(at.tolist(), seconds.tolist(), busy.tolist())
     of_replica = np.array_split(random.permutation(busy), replicas)
+    free = [queue.tolist() for queue in of_replica]
     if routing == "least-requests":
-        free = [queue.tolist() for queue in of_replica]
         return _fewest_requests(at.tolist(), seconds.tolist(), free)
     n = len(at)
+    if routing == "two-at-random":
+        return _fewer_of_two(at.tolist(), seconds.tolist(), free, pairs(random, n, replicas))
     to = np.arange(n) % replicas if routing == "round-robin" else random.integers(0, replicas, n)
     return _each_alone(at, seconds, to, of_replica)
+
+
+def pairs(random: np.random.Generator, n: int, replicas: int) -> Indices:
+    """For each of so many requests two different replicas, the only one twice [n, 2]."""
+    first = random.integers(0, replicas, n)
+    if replicas == 1:
+        return np.stack([first, first], axis=1)
+    return np.stack([first, (first + random.integers(1, replicas, n)) % replicas], axis=1)
 
 
 def _busy_at_first(random: np.random.Generator, at: Numbers, seconds: Numbers, slots: int) -> Numbers:
@@ -129,16 +139,22 @@ def _each_alone(at: Numbers, seconds: Numbers, to: Indices, free: Sequence[Numbe
     return waited
 
 
-def _fewest_requests(at: Sequence[float], seconds: Sequence[float], free: list[list[float]]) -> Numbers:
-    """The same where each request is sent at once to the replica with the fewest, those that wait among them [s]."""
+def _in_flight(now: float, free: list[list[float]]) -> tuple[list[int], list[tuple[float, int]]]:
+    """Requests of each replica, and when each of them ends, the soonest first; slots become heaps, too."""
     counts, ends = [0] * len(free), []
     for replica, slots in enumerate(free):
         for slot in slots:
-            if slot > at[0]:
+            if slot > now:
                 counts[replica] += 1
                 ends.append((slot, replica))
         heapq.heapify(slots)
     heapq.heapify(ends)
+    return counts, ends
+
+
+def _fewest_requests(at: Sequence[float], seconds: Sequence[float], free: list[list[float]]) -> Numbers:
+    """The same where each request is sent at once to the replica with the fewest, those that wait among them [s]."""
+    counts, ends = _in_flight(at[0], free)
     # the fewest first; what a replica had before stays in it until it comes to the top
     fewest = [(count, replica) for replica, count in enumerate(counts)]
     heapq.heapify(fewest)
@@ -158,5 +174,28 @@ def _fewest_requests(at: Sequence[float], seconds: Sequence[float], free: list[l
         push(ends, (begin + needs, replica))
         counts[replica] += 1
         replace(fewest, (counts[replica], replica))
+        began.append(begin)
+    return np.subtract(began, at, dtype=np.float64)
+
+
+def _fewer_of_two(at: Sequence[float], seconds: Sequence[float], free: list[list[float]], drawn: Indices) -> Numbers:
+    """The same where each request is sent to that of two replicas which has fewer, the first where both have as many
+    [s].
+
+    Parameters
+    ----------
+    drawn : the two of each request
+    """
+    counts, ends = _in_flight(at[0], free)
+    replace, push, pop, began = heapq.heapreplace, heapq.heappush, heapq.heappop, []
+    for now, needs, (first, second) in zip(at, seconds, drawn.tolist(), strict=True):
+        while ends and ends[0][0] <= now:
+            counts[pop(ends)[1]] -= 1
+        replica = second if counts[second] < counts[first] else first
+        slots = free[replica]
+        begin = slots[0] if slots[0] > now else now
+        replace(slots, begin + needs)
+        push(ends, (begin + needs, replica))
+        counts[replica] += 1
         began.append(begin)
     return np.subtract(began, at, dtype=np.float64)

@@ -1,7 +1,8 @@
 """How each gateway fails over by itself: what the static file does when some placements do not answer.
 
 Each behaviour takes a route, the ids that live and the requests offered, and says what each placement then gets.
-Both are held against the programs themselves by tests.
+Both are held against the programs themselves by tests. How the requests of a placement get to its replicas is not:
+of what is emitted for that no controller and no picker was run; it is said with its source.
 """
 
 import math
@@ -12,6 +13,7 @@ from functools import lru_cache
 from planner.emit.detection import ENVOY_AI_GATEWAY, ENVOY_AI_GATEWAY_ACTIVE
 from planner.emit.routing import Entry, Route
 from planner.emit.spill import envoy_ai_gateway, envoy_ai_gateway_while_finding
+from planner.study.waiting import Spread
 
 NOTHING = 1e-9
 SCALE = 100_000
@@ -226,3 +228,53 @@ EVERY_BEHAVIOUR: Mapping[str, Behaviour] = {
     ENVOY_AI_GATEWAY: envoy_ai_gateway,
     ENVOY_AI_GATEWAY_ACTIVE: envoy_ai_gateway,
 }
+
+
+# ------------------------------------------------------------------ inside a placement
+@dataclass(frozen=True)
+class Inside:
+    """How the requests of a placement get to its replicas, by what a target emits.
+
+    Parameters
+    ----------
+    spread : what it surely keeps to; none: what stands behind the placement's address decides
+    how : what it does, in words
+    source : what says so
+    """
+
+    spread: Spread | None
+    how: str
+    source: str
+
+
+INFERENCE_EXTENSION = "inference-extension"
+INFERENCE_EXTENSION_OWN = "inference-extension, pickers as they come"
+INFERENCE_EXTENSION_NOT_SET = "inference-extension, pickers not set"
+BEHIND_ITS_ADDRESS = "what stands behind its one address chooses the replica"
+INSIDE: Mapping[str, Inside] = {
+    "kubernetes": Inside(
+        "each",
+        "a Service takes a pod at random for each connection, however many requests it has; connections are kept",
+        "Kubernetes, Virtual IPs and Service Proxies (kube-proxy), 2026",
+    ),
+    INFERENCE_EXTENSION: Inside(
+        "least-requests",
+        "the endpoint picker of each pool takes the pod with the fewest requests in flight, which it counts itself",
+        "llm-d/llm-d-router, active-request-scorer and max-score-picker, 2026",
+    ),
+    INFERENCE_EXTENSION_OWN: Inside(
+        "each",
+        "the endpoint picker of each pool goes by requests that wait, memory and prefix caches, 2 : 2 : 3, as last read"
+        " off the pods; a cache may count for more than a queue",
+        "llm-d/llm-d-router, pkg/epp/config/loader/defaults.go, 2026",
+    ),
+    INFERENCE_EXTENSION_NOT_SET: Inside(
+        None,
+        "an endpoint picker of your own chooses the replica, for `picker_image` is not set",
+        "the emitted file: each pool refers to a Service of the picker",
+    ),
+    "litellm": Inside(None, BEHIND_ITS_ADDRESS, "the emitted file: a deployment a placement, chosen by weight"),
+    "envoy": Inside(None, BEHIND_ITS_ADDRESS, "the emitted file: an endpoint a placement, chosen by weight"),
+    ENVOY_AI_GATEWAY: Inside(None, BEHIND_ITS_ADDRESS, "the emitted file: a Backend a placement, chosen by weight"),
+}
+"""Target, or how it is set -> what it does; targets that lead no requests are not in it."""

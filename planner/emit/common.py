@@ -14,6 +14,7 @@ from planner.emit.options import Endpoint, chosen, endpoints, hold, integer
 from planner.emit.overrides import BASE, Override, overrides, steps
 from planner.emit.routing import Subject, Table, override_data, routing_table, subject, table_data
 from planner.emit.runbook import Pushing, runbook_text
+from planner.emit.spreading import spread_head
 from planner.emit.text import json_text, quoted_yaml, yaml_data
 from planner.errors import Finding
 from planner.plan.in_hand import Plan, in_hand
@@ -201,6 +202,8 @@ def _text(made: Given, origin: str, part: GatewayFile, path: str) -> str:
     head = tuple(line.format(hours=made.table.hours) for line in part.comments)
     if not all(at.is_set for at in made.endpoints.values()):
         head = (*head, "ENDPOINTS ARE NOT SET: hosts under .invalid are placeholders; see option endpoint.")
+    if made.set_id == BASE:
+        head = (*head, *spread_head(made.of.plan))
     if _not_proven(made):
         head = (NOT_PROVEN, *head)
     if part.is_pushed:

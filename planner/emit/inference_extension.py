@@ -4,18 +4,22 @@ The routes have the names of those that `kubernetes` makes, so that applying the
 pools and applying the others moves it back. The picker is a program of the llm-d project; its image is a setting.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from planner.emit.behaviour import INFERENCE_EXTENSION
 from planner.emit.fleet import Fleet, Running, fleet_of
 from planner.emit.kubernetes import by_region, kustomization, manifest
+from planner.emit.kubernetes_options import BY_REQUESTS, PORT, PREFIX, Settings, settings
 from planner.emit.kubernetes_options import OPTIONS as KUBERNETES
-from planner.emit.kubernetes_options import PORT, PREFIX, Settings, settings
 from planner.emit.kubernetes_routes import workload_routes
+from planner.emit.kubernetes_services import placement_route
 from planner.emit.kubernetes_sets import Cluster, set_files
 from planner.emit.kubernetes_workloads import answering_labels
 from planner.emit.names import distinct
 from planner.emit.routing import subject
+from planner.emit.spreading import falls_short, picker_of, spread_head
 from planner.plan.in_hand import Plan
 from planner.study.records.plan import PlanFile
 
@@ -25,10 +29,25 @@ PICKER = "endpoint-picker"
 PICKER_PORT, PICKER_HEALTH_PORT = 9002, 9003
 PICKER_END_SECONDS = 130
 """As in the charts of llm-d/llm-d-router (config/charts/routerlib, 2026)."""
+PICKER_CONFIG: Mapping[str, Any] = {
+    "apiVersion": "llm-d.ai/v1alpha1",
+    "kind": "EndpointPickerConfig",
+    "plugins": [{"type": "active-request-scorer"}, {"type": "max-score-picker"}],
+    "schedulingProfiles": [
+        {
+            "name": "default",
+            "plugins": [{"pluginRef": "active-request-scorer"}, {"pluginRef": "max-score-picker"}],
+        }
+    ],
+}
+"""By requests in flight alone, any of those with the fewest (llm-d/llm-d-router, docs/architecture.md and
+pkg/epp/framework/plugins/scheduling/scorer/activerequest, 2026)."""
 OPTIONS: Mapping[str, str] = {
     "namespace": KUBERNETES["namespace"],
     "gateway": KUBERNETES["gateway"],
+    "domain": KUBERNETES["domain"],
     "picker_image": "",
+    "picker": "",
 }
 NOT_SET = (
     "ENDPOINT PICKERS ARE NOT SET: each pool refers to a Service NAME-epp that is yours; see setting picker_image."
@@ -40,7 +59,8 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
 
     Parameters
     ----------
-    options : `namespace`, `gateway`: as of `kubernetes`; `picker_image`: image of the endpoint picker in full
+    options : `namespace`, `gateway`, `domain`: as of `kubernetes`; `picker_image`: image of the endpoint picker in
+        full; `picker`: how it chooses a replica, by requests in flight alone or as it comes; as the plan counts on
 
     Raises
     ------
@@ -50,6 +70,9 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
     of = subject(plan)
     fleet = fleet_of(of.plan)
     given = settings(fleet, options, OPTIONS)
+    head = [] if given["picker_image"] else [NOT_SET]
+    head += spread_head(fleet.plan) if falls_short(fleet.plan, INFERENCE_EXTENSION, options) else []
+    config = PICKER_CONFIG if picker_of(fleet.plan, given["picker"]) == BY_REQUESTS else None
     not_proven = bool(options.get("not_proven"))
     made: dict[str, str] = {}
     clusters = []
@@ -61,15 +84,23 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
         clusters.append(Cluster(region, frozenset(placements), backends.__getitem__))
         objects = {
             "pools.yaml": pools,
-            "pickers.yaml": _pickers(names.values(), given) if given["picker_image"] else [],
-            "routes.yaml": workload_routes(fleet, placements, given, backends.__getitem__),
+            "pickers.yaml": _pickers(names.values(), given, config) if given["picker_image"] else [],
+            "routes.yaml": _routes(fleet, backends, given),
         }
         written = {name: listed for name, listed in objects.items() if listed}
         for name, listed in written.items():
-            said = [NOT_SET] if name == "pools.yaml" and not given["picker_image"] else []
+            said = head if name == "pools.yaml" else []
             made[f"{region}/{name}"] = manifest(listed, not_proven, said)
         made[f"{region}/kustomization.yaml"] = manifest([kustomization(written)], not_proven)
     return made | set_files(fleet, of, clusters, given, options.get("not_proven", ""))
+
+
+def _routes(fleet: Fleet, backends: Mapping[str, dict[str, Any]], given: Settings) -> list[dict[str, Any]]:
+    """Routes of workloads; and of placements, where a domain is set: requests to the pool, checks to the Service."""
+    made = workload_routes(fleet, backends, given, backends.__getitem__)
+    if given["domain"]:
+        made += [placement_route(placement, given, backend) for placement, backend in backends.items()]
+    return made
 
 
 def _backend(name: str) -> dict[str, Any]:
@@ -99,11 +130,16 @@ def _pool(fleet: Fleet, r: Running, name: str, given: Settings) -> dict[str, Any
 
 
 # ------------------------------------------------------------------ endpoint pickers
-def _pickers(names: Iterable[str], given: Settings) -> list[dict[str, Any]]:
-    """A picker of each pool, and the account that lets them read pods and pools."""
+def _pickers(names: Iterable[str], given: Settings, config: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """A picker of each pool, and the account that lets them read pods and pools.
+
+    Parameters
+    ----------
+    config : how pickers choose; none: as they come
+    """
     made = _account(given)
     for name in sorted(names):
-        made += [_picker(name, given), _picker_service(name, given)]
+        made += [_picker(name, given, config), _picker_service(name, given)]
     return made
 
 
@@ -129,8 +165,8 @@ def _account(given: Settings) -> list[dict[str, Any]]:
     ]
 
 
-def _picker(name: str, given: Settings) -> dict[str, Any]:
-    """One replica: what a picker knows of caches it knows alone; a second one would not share it."""
+def _picker(name: str, given: Settings, config: Mapping[str, Any] | None) -> dict[str, Any]:
+    """One replica: what a picker knows of caches and requests it knows alone; a second one would not share it."""
     labels = {f"{PREFIX}/picker": name}
     flags = {
         "pool-name": name,
@@ -140,6 +176,7 @@ def _picker(name: str, given: Settings) -> dict[str, Any]:
         "grpc-health-port": str(PICKER_HEALTH_PORT),
         "metrics-endpoint-auth": "false",
         "tracing": "false",
+        **({} if config is None else {"config-text": json.dumps(config)}),
     }
     check = {"grpc": {"port": PICKER_HEALTH_PORT, "service": "inference-extension"}}
     container = {

@@ -13,6 +13,7 @@ from planner.emit.kubernetes_routes import integer_weights, route_weights, workl
 from planner.emit.kubernetes_services import placement_route, service, service_backend
 from planner.emit.kubernetes_workloads import disruption_budget, not_set, object_name, scripts, workload_objects
 from planner.emit.names import distinct
+from planner.emit.spreading import spread_head
 from planner.emit.text import quoted_yaml, sorted_json
 from planner.plan.in_hand import Plan
 from planner.study.dependencies import NORMAL
@@ -47,6 +48,7 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
         written = {name: listed for name, listed in objects.items() if listed}
         for name, listed in written.items():
             said = not_set(running, given) if name == "workloads.yaml" else []
+            said += spread_head(fleet.plan) if name == "services.yaml" else []
             made[f"{region}/{name}"] = manifest(listed, not_proven, said)
         made[f"{region}/kustomization.yaml"] = manifest([kustomization(written)], not_proven)
     return made | {"failures.json": sorted_json(_failures(fleet))}

@@ -20,6 +20,9 @@ RESOURCES = {
 IMAGE_NOT_SET = "replace.invalid/serve:not-set"
 """A host that can never exist (RFC 2606): `--set image=REGISTRY/NAME:TAG` gives the real one."""
 ENGINES = ("vllm", "none")
+BY_REQUESTS, AS_IT_COMES = "least-requests", "own"
+PICKERS = (BY_REQUESTS, AS_IT_COMES)
+"""How the picker of a pool chooses: by requests in flight alone, or as its program does where nothing is said."""
 VLLM_STACKS = ("cuda", "rocm", "xla", "neuron")
 """First words of the stacks that vLLM serves, on all of them with the same command line (vLLM documentation, 2026)."""
 PORT = 8000
@@ -84,6 +87,7 @@ _CHECKS: Mapping[str, tuple[Callable[[str], object], str]] = {
     "weights": (_WEIGHTS.fullmatch, "a path, organisation/name or address of weights"),
     "arguments": (lambda text: _arguments(text) is not None, "--name or --name=value, several with spaces between"),
     "picker_image": (lambda text: not text or _IMAGE.fullmatch(text), "registry, name and tag or digest, never latest"),
+    "picker": (lambda text: not text or text in PICKERS, " or ".join(PICKERS)),
     "namespace": (_NAME.fullmatch, "a name of lower-case letters, digits and hyphens"),
     "gateway": (_NAME.fullmatch, "a name of lower-case letters, digits and hyphens"),
     "domain": (lambda text: not text or is_domain(text), "a domain, as in serving.example.com"),

@@ -30,12 +30,19 @@ def service_backend(placement: str) -> dict[str, Any]:
     return {"kind": "Service", "name": slug(placement), "port": PORT}
 
 
-def placement_route(placement: str, given: Settings) -> dict[str, Any]:
-    """The host name of a placement: what gateways of other clusters address and ask whether it is well."""
-    matches = [
-        {"path": {"type": "PathPrefix", "value": API_PATH}},
-        {"path": {"type": "Exact", "value": HEALTH_PATH}},
-    ]
+def placement_route(placement: str, given: Settings, backend: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The host name of a placement: what gateways of other clusters address and ask whether it is well.
+
+    Parameters
+    ----------
+    backend : where requests are led; none: to the Service, which always answers whether the placement is well
+    """
+    requests = {"path": {"type": "PathPrefix", "value": API_PATH}}
+    health = {"path": {"type": "Exact", "value": HEALTH_PATH}}
+    service = service_backend(placement)
+    rules = [_rule([requests, health], service)]
+    if backend is not None:
+        rules = [_rule([requests], backend), _rule([health], service)]
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
@@ -47,6 +54,10 @@ def placement_route(placement: str, given: Settings) -> dict[str, Any]:
         "spec": {
             "parentRefs": [{"name": given["gateway"]}],
             "hostnames": [f"{slug(placement)}.{given['domain']}"],
-            "rules": [{"matches": matches, "backendRefs": [service_backend(placement)], **NO_TIME_LIMIT}],
+            "rules": rules,
         },
     }
+
+
+def _rule(matches: list[dict[str, Any]], backend: dict[str, Any]) -> dict[str, Any]:
+    return {"matches": matches, "backendRefs": [backend], **NO_TIME_LIMIT}

@@ -9,6 +9,7 @@ from typing import Any
 from planner.drill import drill_plan, drill_state_claims
 from planner.emit.known import ALL, TARGETS
 from planner.emit.kubernetes_options import HEALTH_PATH, endpoint_template
+from planner.emit.spreading import PAGE, spread_page
 from planner.errors import Finding, InputError
 from planner.plan.audit import audit
 from planner.plan.in_hand import Plan, in_hand
@@ -129,6 +130,8 @@ def emitted(
         folder = f"{name}/" if target == ALL else ""
         for path, text in module.files(plan, taken, **replays).items():
             made[folder + path] = text
+    if page := spread_page(plan, target, options):
+        made[PAGE] = page
     if not_proven:
         lines = ["# This plan is not proven", "", *(f"    {json.dumps(reason)}" for reason in not_proven)]
         made[NOT_PROVEN] = "\n".join(lines) + "\n"

@@ -29,6 +29,7 @@ LOGNORMAL = (
 ARRIVALS = "arrivals: Poisson, at the peak of the hour (burst_factor); what is shed is not counted"
 ROUTINGS = {
     "least-requests": "least-requests: the gateway sends each request to the replica that has the fewest",
+    "two-at-random": "two-at-random: to that of two replicas, drawn at random, that has fewer (LEAST_REQUEST of Envoy)",
     "random": "random: to any replica, as by fixed weights, hashes or a plain service",
     "round-robin": "round-robin: to each replica in turn",
     "one-queue": "one-queue: the gateway holds a request back until a slot of any replica is free",

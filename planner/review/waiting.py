@@ -11,14 +11,10 @@ from planner.problem.rules.formulas import is_normal, running, utilisation_of
 from planner.review.figures import number
 from planner.review.filled import filled
 from planner.review.report import Column, Section, percent
+from planner.study.waiting import SPREADS
 
 NO_LIMIT_SECONDS = 1e8
 """A wait that no tier limits."""
-SPREADS = {
-    "one-queue": "a request goes to whichever replica of a placement has a free slot",
-    "least-requests": "a request goes at once to the replica of a placement that has the fewest",
-    "each": "a request goes to any replica of a placement, in turn or at random",
-}
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ Management 2, 1993, for the means.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -38,6 +38,12 @@ Array = NDArray[np.float64]
 Spread = Literal["one-queue", "least-requests", "each"]
 """How requests are spread over replicas: from one queue before all of them; or at once, each replica with a queue of
 its own, to the one with the fewest requests, or to each whatever the others have (at random, in turn)."""
+SPREADS: Mapping[Spread, str] = {
+    "one-queue": "a request goes to whichever replica of a placement has a free slot",
+    "least-requests": "a request goes at once to the replica of a placement that has the fewest",
+    "each": "a request goes to any replica of a placement, in turn or at random",
+}
+"""The same in words; the kindest first: what keeps to one of them keeps to those behind it."""
 TABLE = Path(__file__).with_name("waits_of_fixed_lengths.csv")
 LEAST_SPARE = 0.05
 """In (servers - load) / sqrt(load): no utilisation above it is answered with, and waits above it are scaled."""

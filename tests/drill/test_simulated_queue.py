@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from planner.drill.simulated_queue import ROUTINGS, Lengths, arrivals, waits
+from planner.drill.simulated_queue import ROUTINGS, Lengths, arrivals, pairs, waits
 
 
 def drawn(requests: int, servers: int, utilisation: float, lengths: Lengths = Lengths(), seed: int = 1):
@@ -12,19 +12,23 @@ def drawn(requests: int, servers: int, utilisation: float, lengths: Lengths = Le
     return arrivals(random, requests, servers * utilisation), lengths.drawn(random, requests)
 
 
-@pytest.mark.parametrize("routing", ROUTINGS[:3])
+@pytest.mark.parametrize("routing", ROUTINGS[:4])
 def test_every_request_waits_as_in_simpy(routing):
     simpy = pytest.importorskip("simpy")
     replicas, slots = 3, 4
     at, seconds = drawn(3000, replicas * slots, 0.9, Lengths(1.5))
     environment, waited = simpy.Environment(), np.zeros(len(at))
     one = routing == "one-queue"
+    random = np.random.default_rng(0)
+    random.permutation(replicas * slots)  # the slots, which are all free
+    drawn_for = pairs(random, len(at), replicas)
     queues = [simpy.Resource(environment, replicas * slots if one else slots) for _ in range(1 if one else replicas)]
 
     def chosen(n: int):
         if routing == "round-robin":
             return queues[n % replicas]
-        return min(queues, key=lambda queue: queue.count + len(queue.queue))
+        among = [queues[i] for i in drawn_for[n]] if routing == "two-at-random" else queues
+        return min(among, key=lambda queue: queue.count + len(queue.queue))
 
     def served(queue, n: int):
         with queue.request() as slot:
@@ -87,7 +91,15 @@ def test_one_replica_is_the_same_however_requests_are_spread():
 def test_the_more_is_shared_the_less_is_waited():
     at, seconds = drawn(40_000, 80, 0.9)
     means = {r: waits(np.random.default_rng(2), at, seconds, 10, 8, r).mean() for r in ROUTINGS}
-    assert means["one-queue"] < means["least-requests"] < means["round-robin"] < means["random"]
+    assert list(means) == sorted(means, key=lambda routing: means[routing]) == list(ROUTINGS)
+
+
+def test_two_that_are_drawn_are_different_and_all_are_drawn():
+    drawn_for = pairs(np.random.default_rng(1), 3000, 3)
+    assert (drawn_for[:, 0] != drawn_for[:, 1]).all()
+    every, counts = np.unique(drawn_for, axis=0, return_counts=True)
+    assert len(every) == 6 and counts.min() > 400
+    assert (pairs(np.random.default_rng(1), 5, 1) == 0).all()
 
 
 def test_the_seed_decides():

@@ -309,13 +309,12 @@ def test_the_schemas_of_custom_resources_accept_the_others():
         "workload": ("w",) * len(runs), "origin": ("o",) * len(runs), "placement": tuple(runs),
         "requests_per_second": (1.0,) * len(runs),
     }  # fmt: skip
+    even_plan = plan.model_copy(update={"states": (state.model_copy(update=even),)})
     found = of_kind(
-        files(plan.model_copy(update={"states": (state.model_copy(update=even),)}), {"domain": "serving.example.com"}),
-        "HTTPRoute", "LeaderWorkerSet",
+        files(even_plan, {"domain": "serving.example.com"}), "HTTPRoute", "LeaderWorkerSet",
     )  # fmt: skip
     found += of_kind(
-        pool_files(plan.model_copy(update={"states": (state.model_copy(update=even),)}), {}),
-        "HTTPRoute", "InferencePool",
+        pool_files(even_plan, {"domain": "serving.example.com"}), "HTTPRoute", "InferencePool",
     )  # fmt: skip
     assert {o["kind"] for o in found} == {"HTTPRoute", "InferencePool", "LeaderWorkerSet"}
     assert {(o["kind"], text) for o in found for text in problems(schemas, o)} == set()
