@@ -78,7 +78,7 @@ def trust_section(plan: Plan, progress: Progress = silent, with_margins: bool = 
         Column("figure", lambda m: m.figure if m.kind == "demand" else f"{m.kind}: {m.figure}"),
         Column("evidence", lambda m: _evidence(p, known, m)),
         Column("its low end", lambda m: _times(lowest[m.figure], 2) if m.kind == "speed" else ""),
-        Column("holds to", lambda m: Figure(_times(1 + math.copysign(_held(m, 4), m.factor - 1), 4), m.factor)),
+        Column("holds to", lambda m: _times(1 + math.copysign(_held(m, 4), m.factor - 1), 4)),
         Column("breaks at", lambda m: _times(m.breaks_at, 4)),
         Column("first when lost", breaks_in),
     )

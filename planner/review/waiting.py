@@ -59,10 +59,16 @@ def waiting_section(plan: Plan) -> Section | None:
         Column("replicas", lambda row: number(row.replicas, ",")),
         Column("filled", lambda row: percent(row.filled_fraction, 1)),
         Column("at most", lambda row: percent(row.largest_fraction, 1)),
-        Column("wait, s", lambda row: ", ".join(f"{wait:.2f}" for wait in row.most_wait_seconds.values()) or "any"),
+        Column("wait, s", _waits),
     )
     after = ("at most: of so many replicas, with all that may be served there; wait: of the percentile of each tier",)
     return Section("WAITING", tuple(lines), columns, rows, after)
+
+
+def _waits(row: FilledPlacement) -> str:
+    """What each tier's requests may wait there."""
+    waits = [number(wait, ".2f") for wait in row.most_wait_seconds.values()]
+    return waits[0] if len(waits) == 1 else ", ".join(waits) or "any"
 
 
 def _nearness(row: FilledPlacement) -> float:

@@ -145,7 +145,7 @@ def test_what_fullest_is_of_is_said_where_it_is_read(whole):
     """FAILURES divides by the limit, UTILISATION BY POOL by all machines, a gate and a simulation by neither."""
     said = " ".join(part(whole, "FAILURES").lines)
     assert (
-        "may be filled in a failure (95 % of their full rate)" in said
+        "may be filled in a failure (by waiting)" in said
         and "gate's of a placement is of the full" in said
     )
     assert "fullest in FAILURES is of the replicas of one placement" in " ".join(

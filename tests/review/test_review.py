@@ -144,9 +144,6 @@ READ = {
     "Tier.percentile": "counts where utilisation is by waiting: see test_by_waiting",
     "Workload.input_tokens_quantiles": "memory and waits: tests/study/test_lengths.py",
     "Workload.output_tokens_quantiles": "the same",
-    "Utilisation.arrivals_variation": "as Tier.percentile",
-    "Utilisation.lengths_variation": "the same",
-    "Utilisation.spread": "the same",
 }
 """Fields without effect on plan, review and check, with the reason why they exist."""
 

@@ -84,7 +84,7 @@ RIGHT = (
     ("{any: provider, serve", "{any: provider, except: [aws], serve"),
     ("{any: provider, serve", "{any: provider, failure: ~, serve"),
     ("near: google/us-east4, latitude: 40.7128, longitude: -74.006", "near: google/us-east4"),
-    ("demand: demand.csv", "demand: demand.csv\nutilisation: {basis: waiting, spread: each}"),
+    ("demand: demand.csv", "demand: demand.csv\nutilisation: {spread: each}"),
     ("schema_version: 2\n", ""),
     ("reclaim_seconds: 120", "reclaim_seconds: null"),
     ("round_trip_ms: 150", "deferrable_hours: 24"),

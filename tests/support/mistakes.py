@@ -74,7 +74,7 @@ MISTAKES = (
     Mistake(STAGED, "breaks: new_logins, sessions_go_on_fraction: 0.7", "breaks: new_logins"),
     Mistake(STAGED, 'any_of: ["identity:login", "identity:second-login"]', 'at_least: 1, any_of: ["identity:login"]'),
     Mistake(STAGED, 'any_of: ["identity:login", "identity:second-login"]', "any_of: []"),
-    Mistake(STUDY, "demand: demand.csv", "utilisation: {spread: each}\ndemand: demand.csv"),
+    Mistake(STUDY, "demand: demand.csv", "utilisation: {basis: fixed, spread: each}\ndemand: demand.csv"),
     # the other files
     Mistake(POLICY, "most_usd: 4000000", "most_usd_per_month: 4000000"),
     Mistake(POLICY, "per: provider", "per: cloud"),
