@@ -28,6 +28,9 @@ PART_OF_THEM = 0.8
 costs little, as the utilisation of many hardly rises with their number."""
 FEW_NUMBERS = 1000
 """Of replicas of all placements in all states, up to which each is a column of the program."""
+import os
+WINDOW, WINDOW_NODES, FINE_GAP, WINDOWS = float(os.environ.get("WIN",".2")), int(os.environ.get("WN","300")), float(os.environ.get("FG",".1")), 3
+PROOF_NODE_WORK=700_000
 TIGHTENED = 1
 """How often the most replicas of plans below a cutoff are lowered: once more changes little."""
 STEP, MOST_STEPS = 0.25, 1
@@ -64,13 +67,28 @@ class WholeByNumber(WholePlan):
         if self.best is None:
             self._make_whole_binding()
             self._first_plan()
-        for neighbourhood in self._neighbourhoods()[:2]:
+        if not self._is_proven():
+            self._search_around(self.bought.between)
+        for _ in range(WINDOWS):
+            before_usd = self._best_usd()
             if not self._is_proven():
-                self._search_around(neighbourhood)
+                self._search_window()
+            if self._best_usd() >= before_usd:
+                break
         if self.carried.numbers() <= FEW_NUMBERS:
             self._search_exactly()
         self._prove()
         self._drop()
+
+    def _search_window(self) -> None:
+        """Search a window around the best plan, in the pools that it or the linear program uses, more finely."""
+        assert self.best is not None
+        best = self._lifted(self.best.values)
+        bounds = self.bought.window(self.bought.support([best, self._lifted(self.lp_values)], True), best, WINDOW)
+        gap, start = FINE_GAP * self.effort.gap_fraction, self._start()
+        answer = self._solve("in a window around the best plan", bounds, gap, WINDOW_NODES, start)
+        if answer.values is not None and self._is_cheaper(answer.objective):
+            self._survive(answer.values)
 
     def _bounds_all(self) -> bool:
         """What is reckoned with bounds no plan: only what `bound` proves is taken up."""
@@ -110,7 +128,7 @@ class WholeByNumber(WholePlan):
                 self.search.bound = max(self.search.bound, asked_usd)
                 return
         self._raise_bound_to(below, asked_usd, 1)
-        self._raise_bound_to(below, asked_usd, self._first_nodes())
+        self._raise_bound_to(below, asked_usd, PROOF_NODE_WORK//self.search.program.n)
         for _ in range(MOST_STEPS):
             near_usd = self.search.bound + STEP * self.effort.gap_fraction * abs(self.search.bound)
             if not self._raise_bound_to(below, min(asked_usd, near_usd), self._first_nodes()):
