@@ -40,7 +40,7 @@ class BelowCutoff:
     def __init__(self, carried: Carried, cutoff_usd: float) -> None:
         self.carried, self.cutoff_usd = carried, cutoff_usd
         self.most = {(s, e): carried.most[e, not is_normal(s)] for s, e in carried.reckoned}
-        """replicas in a state with which what may be carried is reckoned: those of any plan, or what do all of the work"""
+        """replicas in a state by which it is reckoned what may be carried: of any plan, or what do all of the work"""
         self.caps: dict[Row, float] = {}
         """replicas in a state that no such plan has more than, of those for which there is such a number"""
 
@@ -65,12 +65,12 @@ class BelowCutoff:
 
     def _program(self) -> Program:
         """The program of all that costs less than the cutoff, with nothing whole."""
-        whole = self.carried.program
-        program = whole.extended()
-        program.solver = KeptHiGHS() if isinstance(whole.solver, KeptHiGHS) else whole.solver
-        at = np.flatnonzero(whole.costs)
-        cost = Expr(np.zeros(len(at), dtype=int), at, whole.costs[at], np.zeros(1))
-        program.add("costs_less", [Rows([("cutoff",)], (), cost, "<=", whole.scaled(self.cutoff_usd))], as_rows=True)
+        every = self.carried.program
+        program = every.extended()
+        program.solver = KeptHiGHS() if isinstance(every.solver, KeptHiGHS) else every.solver
+        at = np.flatnonzero(every.costs)
+        cost = Expr(np.zeros(len(at), dtype=int), at, every.costs[at], np.zeros(1))
+        program.add("costs_less", [Rows([("cutoff",)], (), cost, "<=", every.scaled(self.cutoff_usd))], as_rows=True)
         program.costs = np.zeros(program.n)
         return program
 
@@ -110,7 +110,7 @@ class BelowCutoff:
         return replace(answer, values=None)
 
     def _saved_by_too_much(self, seconds: float | None) -> dict[Row, float]:
-        """What is saved where the replicas of a linear program carry more than their number may [USD over the horizon]."""
+        """What is saved where replicas of a linear program carry more than so many may [USD over the horizon]."""
         carried = self.carried
         solver = carried.program.solver
         program = carried.program.with_another(None if isinstance(solver, KeptHiGHS) else solver)
@@ -126,7 +126,7 @@ class BelowCutoff:
         return saved
 
     def _with_ranges(self, rows: Mapping[Row, float]) -> Program:
-        """The program with ranges of the replicas of some rows: those that run alike in several states have the same."""
+        """The program with ranges of the replicas of some rows: what runs alike in several states has the same."""
         carried = self.carried
         program, ranged = carried.program.extended(), dict[tuple[int, Key], Ranged]()
         for s, runs, work, several in carried.chosen():

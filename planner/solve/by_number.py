@@ -1,10 +1,10 @@
 """What replicas carry by their number, in a program of whole numbers.
 
 What n replicas carry, `largest utilisation(n) · n`, grows faster than n. The program fills each placement as far as the
-most that any plan can have: of plans it has too many, and so a bound. What looks for plans adds lines that are nowhere
-above what they carry (`tangents`); what looks for a bound adds ranges of their number: a column says in which the number
-is (none: nothing runs), another how many run in it, and within a range work is below a line that is nowhere below what
-they carry (`below_cutoff`).
+most that any plan can have: it is one of a bound. What looks for plans adds lines that are nowhere above what so many
+carry (`tangents`). What looks for a better bound adds ranges of their number (`below_cutoff`): a column says in which
+it is (none: nothing runs), another how many run in it, and within a range work is below a line that is nowhere below
+what they carry.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -155,7 +155,9 @@ class Carried:
                 terms = first_of[int(added.at[0])].terms
                 of = [(added.rows.scope[0], str(added.rows.of[i][0])) for i in added.where.tolist()]
                 at = np.flatnonzero(terms.value < 0)  # those of work are above zero
-                self._blocks.append(_Block(terms.value, at, terms.value[at].copy(), terms.row[at], of, int(added.at[0])))
+                self._blocks.append(
+                    _Block(terms.value, at, terms.value[at].copy(), terms.row[at], of, int(added.at[0]))
+                )
                 self.reckoned |= {(s, e): min(self.most[e, not is_normal(s)], UNUSED_REPLICAS) for s, e in of}
         self._added = len(self.program.added)
 

@@ -1,9 +1,9 @@
-"""Plans by how many replicas run: a program in which each placement is filled no further than any number of them may be.
+"""Plans by how many replicas run: a program in which each placement is filled no further than its number may be.
 
-What n replicas carry grows faster than n, and so does what each one more carries, up to the most that is allowed: a line
-that touches it at some number is nowhere above it, exact at that number and nearly so beside it. A column says whether
-any runs, as the line is below zero where few do. Where what is carried bends the other way, at the limit beside the
-formula, the program's own rows hold; what is still too full the tests of whole numbers find.
+What n replicas carry grows faster than n, and each one more carries more than the one before: a line that touches it at
+some number is nowhere above it, exact at that number and nearly so beside it. A column says whether any runs, as the
+line is below zero where few do. At the limit beside the formula what is carried bends the other way: there the
+program's own rows hold, and what is too full nevertheless the tests of whole numbers find.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,9 +1,9 @@
 """Whole numbers where utilisation goes by how many replicas run: plans that keep to it, and a bound for all plans.
 
-As `whole_plan`, but that each placement is filled in each state as far as so many may be as are reckoned with there: at
-first as many as do the work of the linear program, or part of them; then as many as the best plan runs. Where whole
-numbers are too full for their number, that number is reckoned with in that state. The bound is that of ranges of
-numbers (`by_number`).
+As `whole_plan`, but that each placement is filled in each state no further than a line that touches what so many carry
+as are reckoned with there (`tangents`): at first as many as do the work of the linear program, or part of them; then as
+many as the best plan runs. Where whole numbers are too full nevertheless, their number is reckoned with in that state.
+The bound is that of the plans which cost less than what was asked for (`below_cutoff`).
 """
 
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ from planner.problem.waiting import Of
 from planner.solve.below_cutoff import BelowCutoff
 from planner.solve.by_number import Carried
 from planner.solve.highs import Ends
-from planner.solve.program import INFEASIBLE, OPTIMAL
+from planner.solve.program import INFEASIBLE, INFINITY, OPTIMAL
 from planner.solve.search import MOST_PASSES, Search
 from planner.solve.stages import WHOLE_NUMBERS, stage
 from planner.solve.tangents import IntegerByNumber
-from planner.solve.whole_numbers import Bought, replicas_in_failures
+from planner.solve.whole_numbers import Bought, Bounds, replicas_in_failures
 from planner.solve.whole_plan import TIMES_BETWEEN, WholePlan
 from planner.solve.whole_tests import TestedPlan, WholeTests
 
@@ -28,11 +28,12 @@ PART_OF_THEM = 0.8
 costs little, as the utilisation of many hardly rises with their number."""
 FEW_NUMBERS = 1000
 """Of replicas of all placements in all states, up to which each is a column of the program."""
-import os
-WINDOW, WINDOW_NODES, FINE_GAP, WINDOWS = float(os.environ.get("WIN",".2")), int(os.environ.get("WN","300")), float(os.environ.get("FG",".1")), 3
-PROOF_NODE_WORK=700_000
+WINDOW_FRACTION, MOST_WINDOWS = 0.2, 2
+"""How far from a plan a window reaches, by what it buys, and how many are searched, each followed by a proof."""
 TIGHTENED = 1
 """How often the most replicas of plans below a cutoff are lowered: once more changes little."""
+PROOF_NODE_WORK = 700_000
+"""Columns times nodes of the search for a proof of what was asked."""
 STEP, MOST_STEPS = 0.25, 1
 """How far above a bound the next cutoff is [of the asked gap], and how many there are: what is little above is proven
 in a part of the time that the asked one takes."""
@@ -69,26 +70,22 @@ class WholeByNumber(WholePlan):
             self._first_plan()
         if not self._is_proven():
             self._search_around(self.bought.between)
-        for _ in range(WINDOWS):
-            before_usd = self._best_usd()
+        proven_of_usd = INFINITY
+        for _ in range(MOST_WINDOWS):
             if not self._is_proven():
-                self._search_window()
-            if self._best_usd() >= before_usd:
+                self._search_around(self._window)
+            if self.carried.numbers() <= FEW_NUMBERS:
+                self._search_exactly()
+            if self._is_proven() or not self._best_usd() < proven_of_usd:
                 break
-        if self.carried.numbers() <= FEW_NUMBERS:
-            self._search_exactly()
-        self._prove()
-        self._drop()
+            proven_of_usd = self._best_usd()
+            self._prove()
+        if not self._is_proven():
+            self._drop()
 
-    def _search_window(self) -> None:
-        """Search a window around the best plan, in the pools that it or the linear program uses, more finely."""
-        assert self.best is not None
-        best = self._lifted(self.best.values)
-        bounds = self.bought.window(self.bought.support([best, self._lifted(self.lp_values)], True), best, WINDOW)
-        gap, start = FINE_GAP * self.effort.gap_fraction, self._start()
-        answer = self._solve("in a window around the best plan", bounds, gap, WINDOW_NODES, start)
-        if answer.values is not None and self._is_cheaper(answer.objective):
-            self._survive(answer.values)
+    def _window(self, best: np.ndarray, lp: np.ndarray) -> Bounds:
+        """Bounds around the best plan, in the pools that it or the linear program uses."""
+        return self.bought.window(self.bought.support([best, lp], True), best, WINDOW_FRACTION)
 
     def _bounds_all(self) -> bool:
         """What is reckoned with bounds no plan: only what `bound` proves is taken up."""
@@ -117,21 +114,23 @@ class WholeByNumber(WholePlan):
 
     @stage(WHOLE_NUMBERS)
     def _prove(self) -> None:
-        """Raise the bound: at the root, then by cutoffs little above it while that leads on."""
-        if self._is_proven() or self.best is None:
+        """Prove that no plan costs less than what was asked for; else by cutoffs little above the bound while that
+        leads on."""
+        if self.best is None:
             return
         asked_usd = self.best.cost_usd * (1 - self.effort.gap_fraction)
         self._say("what runs at the most in cheaper plans")
         below = BelowCutoff(self.carried, asked_usd)
         for _ in range(TIGHTENED):
+            self.search.check_time()
             if not below.tighten(self.search.remaining_seconds()):
                 self.search.bound = max(self.search.bound, asked_usd)
                 return
-        self._raise_bound_to(below, asked_usd, 1)
-        self._raise_bound_to(below, asked_usd, PROOF_NODE_WORK//self.search.program.n)
+        nodes = min(self.search.most_nodes(), max(1, PROOF_NODE_WORK // len(self.integers.lower)))
+        self._raise_bound_to(below, asked_usd, nodes)
         for _ in range(MOST_STEPS):
             near_usd = self.search.bound + STEP * self.effort.gap_fraction * abs(self.search.bound)
-            if not self._raise_bound_to(below, min(asked_usd, near_usd), self._first_nodes()):
+            if near_usd >= asked_usd or not self._raise_bound_to(below, near_usd, self._first_nodes()):
                 return
 
     def _raise_bound_to(self, below: BelowCutoff, cutoff_usd: float, nodes: int) -> bool:
