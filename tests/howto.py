@@ -1,7 +1,7 @@
 """Pictures of output in docs/howto, written anew: `python tests/howto.py [PAGE ...]`.
 
-Each page is followed as test_howto.py does. A line of a picture that its commands no longer say becomes the line they say
-that is most like it, figures apart; the number of a page is that of lines changed, and what is like none is listed.
+Each page is followed as test_howto.py does. A line of a picture that its commands no longer say becomes the line that
+they say and that is most like it, figures apart. How many lines of a page changed is said, and what is like none.
 """
 
 import os
@@ -47,7 +47,7 @@ def _followed(page: Path, folder: Path) -> str:
         if kind == "sh":
             done = subprocess.run(["bash", "-euc", content], cwd=at, env=env, capture_output=True, text=True)
             if done.returncode != 0:
-                raise SystemExit(f"{page.stem}: exit {done.returncode}\n{content}\n{done.stdout}\n{done.stderr}")
+                raise SystemExit(f"{page.stem}: exit {done.returncode}\n{content}\n{done.stderr}")
             said += done.stdout
         elif kind == "text":
             lines = [_now(line, said, page.stem) for line in content.splitlines()]

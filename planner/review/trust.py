@@ -78,7 +78,7 @@ def trust_section(plan: Plan, progress: Progress = silent, with_margins: bool = 
         Column("figure", lambda m: m.figure if m.kind == "demand" else f"{m.kind}: {m.figure}"),
         Column("evidence", lambda m: _evidence(p, known, m)),
         Column("its low end", lambda m: _times(lowest[m.figure], 2) if m.kind == "speed" else ""),
-        Column("holds to", lambda m: _times(1 + math.copysign(_held(m, 4), m.factor - 1), 4)),
+        Column("holds to", lambda m: _times(_holds_to(m), 4)),
         Column("breaks at", lambda m: _times(m.breaks_at, 4)),
         Column("first when lost", breaks_in),
     )
@@ -107,6 +107,7 @@ def _move(m: Margin, lowest: Mapping[str, float]) -> dict[str, Any]:
         "kind": m.kind,
         "figure": m.figure,
         "holds_fraction": _held(m, _digits(m) + 2),
+        "holds_factor": _holds_to(m),
         "breaks_fraction": m.move_fraction,
         "low_factor": low_factor,
         "stated_error_fraction": None if low_factor is None else 1 - low_factor,
@@ -121,6 +122,11 @@ def _held(m: Margin, decimals: int) -> float:
     """By which fraction a figure may move while all holds, as it is said: rounded down, so that it holds."""
     step = 10.0**-decimals
     return math.floor(abs(m.factor - 1) / step + ROUNDING) * step
+
+
+def _holds_to(m: Margin) -> float:
+    """The factor on a figure at which all holds, as it is said."""
+    return 1 + math.copysign(_held(m, 4), m.factor - 1)
 
 
 def _times(factor: float, decimals: int) -> Figure:

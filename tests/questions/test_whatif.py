@@ -32,7 +32,7 @@ from planner.review.variants import review_variants
 from planner.solve.search import Effort
 from planner.study.places import Reading
 from planner.study.read import read_study
-from planner.study.records.study import Demand, Horizon, PriceLine, PricePath, PriceStep, Shape, Tier
+from planner.study.records.study import Demand, Horizon, PriceLine, PricePath, PriceStep, Shape, Tier, Utilisation
 
 
 def test_longer_requests_than_a_profile_holds_are_no_error_unless_the_patch_names_it():
@@ -46,6 +46,24 @@ def test_longer_requests_than_a_profile_holds_are_no_error_unless_the_patch_name
     name = "models[m].profiles[tight].weights_gib"
     made, found = patched(base, (patch("heavier", set={name: 7201}),), "heavier")
     assert made is None and len(found) == 1 and "concurrency_limit" in found[0].where, found
+
+
+@pytest.mark.parametrize(
+    ("before", "change", "after"),
+    [
+        ({}, {"basis": "fixed"}, {"basis": "fixed"}),
+        ({"basis": "fixed"}, {"basis": "waiting"}, {"basis": "waiting"}),
+        ({"normal": 0.8}, {"basis": "fixed"}, {"basis": "fixed", "normal": 0.8}),
+        ({}, {"basis": "fixed", "normal": 0.7}, {"basis": "fixed", "normal": 0.7}),
+        ({"basis": "fixed"}, {"normal": 0.7}, {"basis": "fixed", "normal": 0.7}),
+    ],
+)
+def test_another_basis_brings_its_own_shares(before, change, after):
+    """Filled to the last request because a change named the basis alone would be a plan that nobody asked for."""
+    base = two_sites().model_copy(update={"utilisation": Utilisation(**before)})
+    changes = {f"utilisation.{name}": value for name, value in change.items()}
+    made, found = patched(base, (patch("v", set=changes),), "v")
+    assert found == [] and made is not None and made.utilisation == Utilisation(**after)
 
 
 @pytest.fixture(scope="module")

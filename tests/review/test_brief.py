@@ -144,10 +144,7 @@ def test_it_is_said_that_what_moves_though_nothing_is_lost_need_not(whole):
 def test_what_fullest_is_of_is_said_where_it_is_read(whole):
     """FAILURES divides by the limit, UTILISATION BY POOL by all machines, a gate and a simulation by neither."""
     said = " ".join(part(whole, "FAILURES").lines)
-    assert (
-        "may be filled in a failure (by waiting)" in said
-        and "gate's of a placement is of the full" in said
-    )
+    assert "may be filled in a failure (by waiting)" in said and "gate's of a placement is of the full" in said
     assert "fullest in FAILURES is of the replicas of one placement" in " ".join(
         part(whole, "UTILISATION BY POOL").lines
     )
