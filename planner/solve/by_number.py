@@ -1,23 +1,34 @@
-"""What replicas carry by their number, in a program of whole numbers: as a plan may, and as no plan can exceed.
+"""What replicas carry by their number, in a program of whole numbers.
 
-What n replicas carry, `largest utilisation(n) · n`, grows faster than n. Searches of a part look for plans: each
-placement is filled in each state as far as so many may be as are reckoned with there, which is safe for as many or
-more. Searches of everything look for a bound: a column says in which range the number is (none: nothing runs), another
-how many run in it, and within a range work is below a line that is nowhere below what they carry.
+What n replicas carry, `largest utilisation(n) · n`, grows faster than n. The program fills each placement as far as the
+most that any plan can have: it is one of a bound. What looks for plans adds lines that are nowhere above what so many
+carry (`tangents`). What looks for a better bound adds ranges of their number (`below_cutoff`): a column says in which
+it is (none: nothing runs), another how many run in it, and within a range work is below a line that is nowhere below
+what they carry.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 
-from planner.problem.algebra import Array, Expr, Rows, Vector, is_number, numbers, stacked, sum_by, total
+from planner.problem.algebra import (
+    Array,
+    Expr,
+    Rows,
+    Vector,
+    as_expression,
+    is_number,
+    numbers,
+    stacked,
+    sum_by,
+    total,
+)
 from planner.problem.problem import State, most_machines
 from planner.problem.rules.formulas import is_normal, replica_seconds_used, running
 from planner.problem.rules.states import replicas_carry_traffic
 from planner.problem.waiting import Of, Waiting
-from planner.solve.highs import Answer, Ends
-from planner.solve.integer_program import IntegerProgram
 from planner.solve.program import INFINITY, Program
 from planner.solve.search import Search
 from planner.units import ROUNDING
@@ -49,6 +60,7 @@ class _Block:
     of_most : these, filled as far as the most of each placement
     row : which row each is in
     of : what the rows are of
+    first : position of the first of them in the program
     """
 
     values: Array
@@ -56,10 +68,11 @@ class _Block:
     of_most: Array
     row: Array
     of: list[Row]
+    first: int
 
 
 @dataclass(frozen=True)
-class _Ranged:
+class Ranged:
     """Ranges of the replicas of a placement: fewest and most, and columns of whether they are in it, and how many."""
 
     low: Array
@@ -142,10 +155,11 @@ class Carried:
                 terms = first_of[int(added.at[0])].terms
                 of = [(added.rows.scope[0], str(added.rows.of[i][0])) for i in added.where.tolist()]
                 at = np.flatnonzero(terms.value < 0)  # those of work are above zero
-                self._blocks.append(_Block(terms.value, at, terms.value[at].copy(), terms.row[at], of))
+                self._blocks.append(
+                    _Block(terms.value, at, terms.value[at].copy(), terms.row[at], of, int(added.at[0]))
+                )
                 self.reckoned |= {(s, e): min(self.most[e, not is_normal(s)], UNUSED_REPLICAS) for s, e in of}
         self._added = len(self.program.added)
-        self.apply()
 
     def reckon_as(self, values: Array, part: float, by_work: bool = False) -> None:
         """Reckon with so large a part of the replicas of a solution from now on.
@@ -154,7 +168,7 @@ class Carried:
         ----------
         by_work : whether with as many as do the work of those, which are filled further than so many may be
         """
-        for s, runs, _ in self._running(values):
+        for s, runs, _ in self.running(values):
             in_failure = not is_normal(s)
             number = np.floor(runs + ROUNDING)
             if by_work:
@@ -164,39 +178,41 @@ class Carried:
                 e = self.p.placements[i]
                 if (s, e) in self.reckoned:
                     self.reckoned[s, e] = max(1.0, min(self.most[e, in_failure], float(np.floor(part * number[i]))))
-        self.apply()
 
     def lower(self, values: Array) -> bool:
         """Reckon with fewer where replicas of a solution are too full for their number; whether there are any."""
         any_fewer = False
-        for s, runs, work in self._running(values):
+        for s, runs, work in self.running(values):
             number = np.maximum(1.0, np.floor(runs + ROUNDING))
             carried = self.waiting.largest(not is_normal(s), self.p.placements, number.tolist()) * runs
             for i in np.flatnonzero(work > carried + TOO_FULL * np.maximum(1.0, work)).tolist():
                 row = s, self.p.placements[i]
                 if number[i] < self.reckoned.get(row, 0.0):
                     self.reckoned[row], any_fewer = float(number[i]), True
-        self.apply()
         return any_fewer
 
-    def apply(self) -> None:
-        """Let placements be filled as far as so many may be as are reckoned with."""
-        shares = dict[Row, float]()
+    @contextmanager
+    def filled_as(self, numbers: Mapping[Row, float]) -> Iterator[None]:
+        """Within it placements are filled as far as so many may be; else as far as the most that any plan can have."""
+        for block in self._blocks:
+            block.values[block.at] = block.of_most * self._shares(block.of, numbers)[block.row]
+        try:
+            yield
+        finally:
+            for block in self._blocks:
+                block.values[block.at] = block.of_most
+
+    def _shares(self, rows: list[Row], numbers: Mapping[Row, float]) -> Array:
+        """How far so many may be filled, by how far the most of each may."""
+        share = np.ones(len(rows))
         for in_failure in (False, True):
-            rows = [row for row in self.reckoned if is_normal(row[0]) != in_failure]
-            utilisation = self.waiting.largest(in_failure, [e for _, e in rows], [self.reckoned[row] for row in rows])
-            for row, most in zip(rows, utilisation.tolist(), strict=True):
-                shares[row] = most / self.waiting.utilisation[row[1], in_failure]
-        for block in self._blocks:
-            share = np.array([shares[row] for row in block.of])
-            block.values[block.at] = block.of_most * share[block.row]
+            at = [i for i, (s, _) in enumerate(rows) if is_normal(s) != in_failure]
+            names = [rows[i][1] for i in at]
+            may_be = self.waiting.largest(in_failure, names, [numbers[rows[i]] for i in at])
+            share[at] = may_be / np.array([self.waiting.utilisation[e, in_failure] for e in names])
+        return share
 
-    def restore(self) -> None:
-        """Let placements be filled as far as the most that any plan can have."""
-        for block in self._blocks:
-            block.values[block.at] = block.of_most
-
-    def _running(self, values: Array) -> Iterator[tuple[State, Array, Array]]:
+    def running(self, values: Array) -> Iterator[tuple[State, Array, Array]]:
         """(state, running replicas, their work) of the states in the program, of values of its first columns."""
         lifted = np.zeros(self.program.n)
         lifted[: len(values)] = values
@@ -207,143 +223,107 @@ class Carried:
     def _states(self) -> list[State]:
         return list(dict.fromkeys(s for s, _ in self.reckoned))
 
+    def usd_per_work(self, program: Program) -> dict[Row, float]:
+        """What one replica-second/s more of what is carried would save, by the last linear solve of a program with the
+        same rows [USD over the horizon]."""
+        return {
+            row: -float(program.duals[block.first + i]) * program.scale
+            for block in self._blocks
+            for i, row in enumerate(block.of)
+        }
+
+    def chosen(self) -> Iterator[tuple[State, Expr, Expr, list[int]]]:
+        """(state, running replicas, their work, which placements have both) where a program chooses them."""
+        many = len(self.p.placements)
+        for s in self._states():
+            runs, work = self._of_state(s)
+            if is_number(runs) or is_number(work):
+                continue
+            runs = as_expression(runs).combined(self.program.n)
+            carries = (np.bincount(runs.row, minlength=many) > 0) & (np.bincount(work.row, minlength=many) > 0)
+            several = [e for e in np.flatnonzero(carries).tolist() if (s, self.p.placements[e]) in self.reckoned]
+            if several:
+                yield s, runs, as_expression(work), several
+
     def _of_state(self, s: State) -> tuple[Vector, Vector]:
         """Running replicas, and their work."""
         a = self.search.arrays_of(s[1])
         return running(a, self.search.x, s), replica_seconds_used(a, self.search.x, s)
 
-    # -------------------------------------------------------------- the program of a bound
-    def bounding(self, exact: bool = False) -> Program:
-        """The program with what replicas carry in ranges of their number, where as many run as in normal operation.
+    # -------------------------------------------------------------- ranges of numbers
+    def add_ranges(self, program: Program, s: State, e: int, runs: Expr, low: Array, high: Array, cap: Array) -> Ranged:
+        """Add columns of whether the replicas of a placement that run are in a range, and of how many these are.
 
-        Other states of failures are as filled as the most; where it is exact they have ranges, too, all of one number.
+        Parameters
+        ----------
+        e : position of the placement
+        runs : replicas that run in the state, of all placements
+        low, high : fewest and most replicas of each range
+        cap : what these are no more than in any plan that is looked for
+        """
+        name, every = self.p.placements[e], np.ones(len(low), dtype=bool)
+        is_in, number = program.columns(every, integral=True), program.columns(every)
+        program.upper[is_in.column] = 1.0
+        program.upper[number.column] = np.append(high[:-1], INFINITY)  # more than do all of the work may run
+        keys = [(name, most) for most in high.tolist()]
+        program.add(
+            "numbers_are_in_their_range",
+            [Rows(keys, (s,), low * is_in, "<=", number), Rows(keys, (s,), number, "<=", cap * is_in)],
+        )
+        program.add(
+            "a_number_is_in_one_range",
+            [
+                Rows([(name,)], (s,), total(number), "==", runs[np.array([e])]),
+                Rows([(name,)], (s,), total(is_in), "<=", 1.0),
+            ],
+            as_rows=True,
+        )
+        return Ranged(low, high, is_in, number)
+
+    def add_lines(self, program: Program, ranged: Mapping[int, Ranged], s: State, work: Expr) -> None:
+        """Add what placements carry in each range of their numbers.
+
+        Parameters
+        ----------
+        ranged : position of a placement -> its ranges
+        work : of all placements
+        """
+        names = [self.p.placements[e] for e in ranged]
+        ranges = [
+            (e, *ends)
+            for e, each in zip(names, ranged.values(), strict=True)
+            for ends in zip(each.low, each.high, strict=True)
+        ]
+        slope, constant = lines_above(self.waiting, not is_normal(s), ranges)
+        group = np.repeat(np.arange(len(ranged)), [len(each.low) for each in ranged.values()])
+        carried = sum_by(slope * stacked([each.number for each in ranged.values()]), group, len(ranged))
+        carried = carried + sum_by(constant * stacked([each.is_in for each in ranged.values()]), group, len(ranged))
+        rows = Rows([(e,) for e in names], (s,), work[np.array(list(ranged))], "<=", carried)
+        program.add("replicas_carry_by_their_range", [rows], as_rows=True)
+
+    def with_every_number(self) -> Program:
+        """The program with what each number of replicas carries in each state.
+
         Formula, of each placement
             Σ_k number[e,k] = replicas[e],  Σ_k is_in[e,k] ≤ 1
             low[k] · is_in[e,k] ≤ number[e,k] ≤ high[k] · is_in[e,k]
             work[e,s] ≤ Σ_k slope[e,k,s] · number[e,k] + constant[e,k,s] · is_in[e,k]
+        where each range is of one number.
         """
-        program, ranged = self.program.extended(), dict[tuple[str, int], _Ranged]()
-        for s in self._states():
-            runs, work = self._of_state(s)
-            if is_number(runs) or is_number(work):
-                continue
-            runs = runs.combined(self.program.n)
-            many = len(self.p.placements)
-            carries = (np.bincount(runs.row, minlength=many) > 0) & (np.bincount(work.row, minlength=many) > 0)
-            if not carries.any():
-                continue
-            several = np.flatnonzero(carries).tolist()
-            if is_normal(s):
-                self._add_ranges(program, ranged, s, several, runs, exact)
-            elif exact:
-                its = dict[tuple[str, int], _Ranged]()
-                self._add_ranges(program, its, s, several, runs, exact)
-                self._add_lines(program, its, s, several, work)
-                continue
-            else:
-                replicas = self.search.x.replicas[s[0],]
-                several = [e for e in several if (s[0], e) in ranged and _same(runs, replicas, e)]
-            if several:
-                self._add_lines(program, ranged, s, several, work)
+        program = self.program.extended()
+        for s, runs, work, carries in self.chosen():
+            ranged = dict[int, Ranged]()
+            for e in carries:
+                name = self.p.placements[e]
+                most = max(self.most[name, False], self.most[name, True])
+                low = np.arange(1.0, max(1.0, float(np.floor(most + ROUNDING))) + 1.0)
+                most_in_pool = most_machines(self.p, self.p.pool_of[name]) / self.p.machines_per_replica[name]
+                cap = np.append(low[:-1], max(float(low[-1]), most_in_pool) + 1.0)
+                ranged[e] = self.add_ranges(program, s, e, runs, low, low, cap)
+            self.add_lines(program, ranged, s, work)
         return program
 
-    def _add_ranges(
-        self,
-        program: Program,
-        ranged: dict[tuple[str, int], "_Ranged"],
-        s: State,
-        several: list[int],
-        runs: Expr,
-        exact: bool,
-    ) -> None:
-        """Add ranges of the replicas that run in a state."""
-        for e in several:
-            name = self.p.placements[e]
-            most = max(self.most[name, False], self.most[name, True])
-            low, high = ranges_up_to(most)
-            if exact:
-                low = high = np.arange(1.0, max(1.0, float(np.floor(most + ROUNDING))) + 1.0)
-            limit = np.append(high[:-1], INFINITY)  # more than do all of the work may run
-            every = np.ones(len(low), dtype=bool)
-            is_in, number = program.columns(every, integral=True), program.columns(every)
-            program.upper[is_in.column] = 1.0
-            program.upper[number.column] = limit
-            keys = [(name, most) for most in high.tolist()]
-            most_in_pool = most_machines(self.p, self.p.pool_of[name]) / self.p.machines_per_replica[name]
-            most_there = np.minimum(limit, max(float(high[-1]), most_in_pool) + 1.0)
-            program.add(
-                "numbers_are_in_their_range",
-                [Rows(keys, (s,), low * is_in, "<=", number), Rows(keys, (s,), number, "<=", most_there * is_in)],
-            )
-            at = np.array([e])
-            program.add(
-                "a_number_is_in_one_range",
-                [
-                    Rows([(name,)], (s,), total(number), "==", runs[at]),
-                    Rows([(name,)], (s,), total(is_in), "<=", 1.0),
-                ],
-                as_rows=True,
-            )
-            ranged[s[0], e] = _Ranged(low, high, is_in, number)
-
     def numbers(self) -> float:
-        """How many numbers of replicas there are in all states: columns of the exact program."""
+        """How many numbers of replicas there are in all states: columns of the program with every number."""
         names = self.p.placements
         return len(self._states()) * sum(max(self.most[e, False], self.most[e, True]) for e in names)
-
-    def _add_lines(
-        self, program: Program, ranged: dict[tuple[str, int], "_Ranged"], s: State, several: list[int], work: Expr
-    ) -> None:
-        """Add what placements carry in each range."""
-        of = [ranged[s[0], e] for e in several]
-        names = [self.p.placements[e] for e in several]
-        ranges = [
-            (e, *ends) for e, each in zip(names, of, strict=True) for ends in zip(each.low, each.high, strict=True)
-        ]
-        slope, constant = lines_above(self.waiting, not is_normal(s), ranges)
-        group = np.repeat(np.arange(len(of)), [len(each.low) for each in of])
-        carried = sum_by(slope * stacked([each.number for each in of]), group, len(of))
-        carried = carried + sum_by(constant * stacked([each.is_in for each in of]), group, len(of))
-        rows = Rows([(e,) for e in names], (s,), work[np.array(several)], "<=", carried)
-        program.add("replicas_carry_by_their_range", [rows], as_rows=True)
-
-
-def _same(runs: Expr, replicas: Expr, e: int) -> bool:
-    """Whether what runs of a placement are all its replicas."""
-    at, its = np.flatnonzero(runs.row == e), replicas.column[replicas.row == e]
-    if len(at) != 1 or len(its) != 1:
-        return False
-    return bool(runs.column[at[0]] == its[0] and runs.value[at[0]] == 1.0 and runs.constant[e] == 0.0)
-
-
-class IntegerByNumber(IntegerProgram):
-    """A view of the program: a search of all of it is one of the program of a bound, of a part one of plans."""
-
-    def __init__(self, carried: Carried) -> None:
-        self.carried = carried
-        super().__init__(carried.program)
-
-    def renew(self) -> None:
-        """Take up the columns and rows that have entered the program since."""
-        self.carried.renew()
-        super().renew()
-
-    def bound(
-        self, integral: Array, most_nodes: int, seconds: float | None, cutoff_usd: float, exact: bool = False
-    ) -> Answer:
-        """What no plan costs less than, as far as nodes go; infeasible: none costs less than the cutoff.
-
-        Where it is exact the values are those of a plan, but for failures that are not in the program.
-        """
-        self.carried.restore()
-        try:
-            program = self.carried.bounding(exact)
-            own = program.integral.copy()
-            own[: len(integral)] = integral
-            program.integral = own
-            cutoff = program.scaled(cutoff_usd)
-            ends = Ends(0.0, most_nodes, seconds, only_bound=not exact, cutoff=cutoff, bound_alone=not exact)
-            answer = program.answer(ends)
-            return answer if answer.values is None else replace(answer, values=answer.values[: self.program.n])
-        finally:
-            self.carried.apply()

@@ -137,8 +137,6 @@ def _with_own_numbers(
         solution = planned(search, whole_plan, bound_usd)
     except NoPlan:
         return None
-    finally:
-        whole_plan.carried.restore()
     return None if too_full(p, solution.decisions) else solution
 
 

@@ -1,9 +1,9 @@
 """Whole numbers where utilisation goes by how many replicas run: plans that keep to it, and a bound for all plans.
 
-As `whole_plan`, but that each placement is filled in each state as far as so many may be as are reckoned with there: at
-first as many as do the work of the linear program, or part of them; then as many as the best plan runs. Where whole
-numbers are too full for their number, that number is reckoned with in that state. The bound is that of ranges of
-numbers (`by_number`).
+As `whole_plan`, but that each placement is filled in each state no further than a line that touches what so many carry
+as are reckoned with there (`tangents`): at first as many as do the work of the linear program, or part of them; then as
+many as the best plan runs. Where whole numbers are too full nevertheless, their number is reckoned with in that state.
+The bound is that of the plans which cost less than what was asked for (`below_cutoff`).
 """
 
 from collections.abc import Mapping
@@ -12,19 +12,28 @@ import numpy as np
 
 from planner.problem.decisions import Decisions
 from planner.problem.waiting import Of
-from planner.solve.by_number import Carried, IntegerByNumber
-from planner.solve.program import INFEASIBLE, OPTIMAL
+from planner.solve.below_cutoff import BelowCutoff
+from planner.solve.by_number import Carried
+from planner.solve.highs import Ends
+from planner.solve.program import INFEASIBLE, INFINITY, OPTIMAL
 from planner.solve.search import MOST_PASSES, Search
 from planner.solve.stages import WHOLE_NUMBERS, stage
-from planner.solve.whole_numbers import Bought
+from planner.solve.tangents import IntegerByNumber
+from planner.solve.whole_numbers import Bought, Bounds, replicas_in_failures
 from planner.solve.whole_plan import TIMES_BETWEEN, WholePlan
-from planner.solve.whole_tests import WholeTests
+from planner.solve.whole_tests import TestedPlan, WholeTests
 
 PART_OF_THEM = 0.8
 """Share that is reckoned with of the replicas that do the work of the linear program: a plan may run fewer, and it
 costs little, as the utilisation of many hardly rises with their number."""
 FEW_NUMBERS = 1000
 """Of replicas of all placements in all states, up to which each is a column of the program."""
+WINDOW_FRACTION, MOST_WINDOWS = 0.2, 2
+"""How far from a plan a window reaches, by what it buys, and how many are searched, each followed by a proof."""
+TIGHTENED = 1
+"""How often the most replicas of plans below a cutoff are lowered: once more changes little."""
+PROOF_NODE_WORK = 700_000
+"""Columns times nodes of the search for a proof of what was asked."""
 STEP, MOST_STEPS = 0.25, 1
 """How far above a bound the next cutoff is [of the asked gap], and how many there are: what is little above is proven
 in a part of the time that the asked one takes."""
@@ -43,8 +52,7 @@ class WholeByNumber(WholePlan):
     def __init__(self, search: Search, most: Mapping[Of, float], start: Decisions | None = None) -> None:
         super().__init__(search, start)
         self.carried = Carried(search, most)
-        self.by_number = IntegerByNumber(self.carried)
-        self.integers = self.by_number
+        self.integers = IntegerByNumber(self.carried)
         self.bought, self.tests = Bought(self.p, self.integers), WholeTests(search, self.integers)
         self.carried.reckon_as(self.lp_values, PART_OF_THEM, by_work=True)
 
@@ -60,13 +68,25 @@ class WholeByNumber(WholePlan):
         if self.best is None:
             self._make_whole_binding()
             self._first_plan()
-        for neighbourhood in self._neighbourhoods()[:2]:
+        if not self._is_proven():
+            self._search_around(self.bought.between)
+            self._drop()
+        proven_of_usd = INFINITY
+        for _ in range(MOST_WINDOWS):
             if not self._is_proven():
-                self._search_around(neighbourhood)
-        if self.carried.numbers() <= FEW_NUMBERS:
-            self._search_exactly()
-        self._prove()
-        self._drop()
+                self._search_around(self._window)
+            if self.carried.numbers() <= FEW_NUMBERS:
+                self._search_exactly()
+            if self._is_proven() or not self._best_usd() < proven_of_usd:
+                break
+            proven_of_usd = self._best_usd()
+            self._prove()
+        if not self._is_proven():
+            self._drop()
+
+    def _window(self, best: np.ndarray, lp: np.ndarray) -> Bounds:
+        """Bounds around the best plan, in the pools that it or the linear program uses."""
+        return self.bought.window(self.bought.support([best, lp], True), best, WINDOW_FRACTION)
 
     def _bounds_all(self) -> bool:
         """What is reckoned with bounds no plan: only what `bound` proves is taken up."""
@@ -81,37 +101,47 @@ class WholeByNumber(WholePlan):
             self.search.check_time()
             self.tests.make_whole(self.search.blocks)
             self._say("by every number")
-            answer = self.by_number.bound(
-                self.tests.integral(),
-                self.search.most_nodes(),
-                self.search.remaining_seconds(),
-                self._cutoff_usd(),
-                True,
-            )
+            program, integral = self.carried.with_every_number(), self.tests.integral()
+            program.integral = program.integral.copy()
+            program.integral[: len(integral)] = integral
+            nodes, seconds = self.search.most_nodes(), self.search.remaining_seconds()
+            answer = program.answer(Ends(0.0, nodes, seconds, cutoff=program.scaled(self._cutoff_usd())))
             self._raise_bound(answer)
             before = self._progress_made()
             if answer.values is not None and self._is_cheaper(answer.objective):
-                self._test(answer.values)
+                self._test(answer.values[: len(integral)])
             if self._progress_made() == before:
                 return
 
     @stage(WHOLE_NUMBERS)
     def _prove(self) -> None:
-        """Raise the bound: at the root, then by cutoffs little above it while that leads on."""
-        asked_usd = self._cutoff_usd()
-        self._raise_bound_to(asked_usd, 1)
+        """Prove that no plan costs less than what was asked for; else by cutoffs little above the bound while that
+        leads on."""
+        if self.best is None:
+            return
+        asked_usd = self.best.cost_usd * (1 - self.effort.gap_fraction)
+        self._say("what runs at the most in cheaper plans")
+        below = BelowCutoff(self.carried, asked_usd)
+        for _ in range(TIGHTENED):
+            self.search.check_time()
+            if not below.tighten(self.search.remaining_seconds()):
+                self.search.bound = max(self.search.bound, asked_usd)
+                return
+        nodes = min(self.search.most_nodes(), max(1, PROOF_NODE_WORK // len(self.integers.lower)))
+        self._raise_bound_to(below, asked_usd, nodes)
         for _ in range(MOST_STEPS):
             near_usd = self.search.bound + STEP * self.effort.gap_fraction * abs(self.search.bound)
-            if not self._raise_bound_to(min(asked_usd, near_usd), self._first_nodes()):
+            if near_usd >= asked_usd or not self._raise_bound_to(below, near_usd, self._first_nodes()):
                 return
 
-    def _raise_bound_to(self, cutoff_usd: float, nodes: int) -> bool:
+    def _raise_bound_to(self, below: BelowCutoff, cutoff_usd: float, nodes: int) -> bool:
         """Whether no plan is proven to cost less than this; what is proven is taken up."""
         if self._is_proven():
             return False
         self.search.check_time()
         self._say(f"what no plan costs less than, up to {nodes} nodes")
-        answer = self.by_number.bound(self.tests.integral(), nodes, self.search.remaining_seconds(), cutoff_usd)
+        gap, seconds = self.effort.gap_fraction, self.search.remaining_seconds()
+        answer = below.bound(self.tests.integral(), gap, nodes, seconds, cutoff_usd)
         self._raise_bound(answer)
         return answer.status in (INFEASIBLE, OPTIMAL)
 
@@ -119,8 +149,19 @@ class WholeByNumber(WholePlan):
         best = self.best
         passed = super()._test(values)
         if self.best is not None and self.best is not best:
-            self.carried.reckon_as(self.best.values, 1.0)
+            self.carried.reckon_as(self._values_of_best(self.best), 1.0)
         return passed
+
+    def _values_of_best(self, best: TestedPlan) -> np.ndarray:
+        """Values of the best plan, with as many replicas in failures as its tests found: these may be others than what
+        the program chose."""
+        values = self._lifted(best.values)
+        for own in replicas_in_failures(self.search.program):
+            (s,) = own.scope
+            replicas = best.survived.get((s[1], s[0]))
+            if replicas and (own.name, s) in replicas:
+                values[own.columns] = replicas[own.name, s][own.elements]
+        return values
 
     def _survive(self, values: np.ndarray) -> None:
         """Test whole numbers, and mend them until every failure is survived or they are no improvement.
