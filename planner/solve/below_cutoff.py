@@ -20,7 +20,7 @@ from planner.solve.by_number import Carried, Ranged, Row, ranges_up_to
 from planner.solve.highs import PRIMAL, Answer, Ends, KeptHiGHS
 from planner.solve.program import INFEASIBLE, INFINITY, OPTIMAL, Program
 
-MATTERS = 0.004
+MATTERS = 0.001
 """Of the asked gap, what replicas that carry more than they may save at the least where ranges are to rule that out."""
 OFF = 1e-4
 """Replicas by which a linear program may miss the most that run."""

@@ -33,7 +33,7 @@ from planner.solve.program import INFINITY, Program
 from planner.solve.search import Search
 from planner.units import ROUNDING
 
-FACTOR = 4.0
+FACTOR = 3.0
 """The last number of a range by the number before its first."""
 SAMPLES = 16
 """Numbers of a range of which what they carry is worked out; between them utilisation is taken to rise."""
@@ -88,7 +88,7 @@ def ranges_up_to(most: float) -> tuple[Array, Array]:
     --------
     >>> low, high = ranges_up_to(30.0)
     >>> low.tolist(), high.tolist()
-    ([1.0, 2.0, 8.0], [1.0, 7.0, 30.0])
+    ([1.0, 2.0, 4.0, 11.0], [1.0, 3.0, 10.0, 30.0])
     """
     lows, high = list[float](), max(1.0, float(np.floor(most + ROUNDING)))
     highs = list[float]()

@@ -15,7 +15,7 @@ from planner.problem.waiting import Of
 from planner.solve.below_cutoff import BelowCutoff
 from planner.solve.by_number import Carried
 from planner.solve.highs import Ends
-from planner.solve.program import INFEASIBLE, INFINITY, OPTIMAL
+from planner.solve.program import INFEASIBLE, OPTIMAL
 from planner.solve.search import MOST_PASSES, Search
 from planner.solve.stages import WHOLE_NUMBERS, stage
 from planner.solve.tangents import IntegerByNumber
@@ -70,16 +70,18 @@ class WholeByNumber(WholePlan):
             self._first_plan()
         if not self._is_proven():
             self._search_around(self.bought.between)
-        proven_of_usd = INFINITY
-        for _ in range(MOST_WINDOWS):
+            self._drop()
+        for n in range(MOST_WINDOWS):
+            before_usd = self._best_usd()
             if not self._is_proven():
                 self._search_around(self._window)
             if self.carried.numbers() <= FEW_NUMBERS:
                 self._search_exactly()
-            if self._is_proven() or not self._best_usd() < proven_of_usd:
+            is_cheaper = self._best_usd() < before_usd
+            if n == 0 or is_cheaper:
+                self._prove()
+            if self._is_proven() or not is_cheaper:  # around the same plan the same would be searched
                 break
-            proven_of_usd = self._best_usd()
-            self._prove()
         if not self._is_proven():
             self._drop()
 
@@ -116,7 +118,7 @@ class WholeByNumber(WholePlan):
     def _prove(self) -> None:
         """Prove that no plan costs less than what was asked for; else by cutoffs little above the bound while that
         leads on."""
-        if self.best is None:
+        if self.best is None or self._is_proven():
             return
         asked_usd = self.best.cost_usd * (1 - self.effort.gap_fraction)
         self._say("what runs at the most in cheaper plans")
