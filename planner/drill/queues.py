@@ -5,7 +5,7 @@ at all, of c slots under a load of a (Erlang's B and C, here by Simpson's rule),
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from planner.study.records.policies import Utilisation
 
 Numbers = NDArray[np.float64]
-HALVINGS = 36
+MOST_STEPS = 60
+CLOSE = 1e-11
+"""Share of a queue's load to which the largest is known."""
 POINTS = 2401
 """Of Simpson's rule, an odd number."""
 SIMPSON = np.array([1.0, *[4.0, 2.0] * (POINTS // 2 - 1), 4.0, 1.0])
@@ -50,7 +52,8 @@ class Queues:
 
     def with_seconds(self, factor: Numbers) -> "Queues":
         """The same where requests keep a slot so many times as long [e]."""
-        return replace(self, met_seconds=self.met_seconds * factor, _known={})
+        known = {(e, replicas): most for (e, replicas), most in self._known.items() if factor[e] == 1.0}
+        return replace(self, met_seconds=self.met_seconds * factor, _known=known)
 
     def most_filled(self, in_failure: bool, replicas: Numbers) -> Numbers:
         """How far so many replicas may be filled (0 to 1) [..., e]."""
@@ -80,26 +83,47 @@ class Queues:
         seconds = self.met_seconds[e] / 2.0 * alone / fewer
         allowed = wait / seconds if seconds > 0 else math.inf
         root = (math.sqrt(LEAST_SPARE**2 + 4.0 * alone) - LEAST_SPARE) / 2.0
-        low, high = 0.0, root**2 / alone
-        if _waits(alone, queues, high, percentile) <= allowed:
-            return high
-        for _ in range(HALVINGS):
+        return _largest(lambda filled: _waits_too_long(alone, queues, filled, percentile, allowed), root**2 / alone)
+
+
+def _largest(excess: Callable[[float], float], high: float) -> float:
+    """The largest number from 0 to `high` with no excess, which rises; by false position, halving what stays (Illinois).
+
+    It is on the safe side: what is returned has no excess.
+    """
+    above = excess(high)
+    if above <= 0:
+        return high
+    low, below, narrow, last = 0.0, -math.inf, high * CLOSE, 0
+    for _ in range(MOST_STEPS):
+        if high - low <= narrow:
+            break
+        if math.isfinite(below) and math.isfinite(above):
+            middle = high - above * (high - low) / (above - below)
+            # not nearer to an end than what is to be known: so both come close
+            middle = min(max(middle, low + narrow / 2.0), high - narrow / 2.0)
+        else:
             middle = (low + high) / 2.0
-            low, high = (middle, high) if _waits(alone, queues, middle, percentile) <= allowed else (low, middle)
-        return low
+        at = excess(middle)
+        if at <= 0:
+            above = above / 2.0 if last < 0 else above
+            low, below, last = middle, at, -1
+        else:
+            below = below / 2.0 if last > 0 else below
+            high, above, last = middle, at, 1
+    return low
 
 
-def _waits(slots: float, queues: float, filled: float, percentile: float) -> float:
-    """What so many of a hundred requests wait at most, in units of the time that a request keeps a slot.
+def _waits_too_long(slots: float, queues: float, filled: float, percentile: float, allowed: float) -> float:
+    """Above 0 where so many of a hundred requests wait longer than allowed, in times that a request keeps a slot.
 
     Where each request joins the shortest of several queues at once it waits for its own: these end later than one.
     """
-    if filled <= 0:
-        return 0.0
     blocked = 1.0 / _inverse_of_blocked(slots, slots * filled)
     waiting = blocked / (1.0 - filled * (1.0 - blocked))
-    times_late = max(1.0, waiting / (1.0 - percentile / 100.0))
-    return math.log(times_late) / (slots / queues * (1.0 - math.pow(filled, queues)))
+    if waiting <= 0:
+        return -math.inf
+    return math.log(waiting / (1.0 - percentile / 100.0)) - allowed * slots / queues * (1.0 - math.pow(filled, queues))
 
 
 def _inverse_of_blocked(slots: float, load: float) -> float:
