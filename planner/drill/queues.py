@@ -87,9 +87,10 @@ class Queues:
 
 
 def _largest(excess: Callable[[float], float], high: float) -> float:
-    """The largest number from 0 to `high` with no excess, which rises; by false position, halving what stays (Illinois).
+    """The largest number from 0 to `high` without excess, which rises with it: what is returned has none.
 
-    It is on the safe side: what is returned has no excess.
+    Source
+        false position, half of the end that stays (the Illinois method)
     """
     above = excess(high)
     if above <= 0:

@@ -36,6 +36,10 @@ AFTER = (
     "utilisation.in_failure, or higher goals",
 )
 NOT_ASKED = "first to break: not asked here, as it drills the plan again and again: planner review PLAN --margins"
+BY_NUMBERS = (
+    "by waiting the drill looks for numbers of replicas that carry what is moved, and may miss some: more may hold "
+    "than is said here"
+)
 FIXED_WEIGHTS = "weights stay as they are, as gateways rescale them"
 
 
@@ -84,7 +88,9 @@ def trust_section(plan: Plan, progress: Progress = silent, with_margins: bool = 
     )
     after: tuple[str, ...] = ()
     if with_margins:
-        after = (*AFTER, FIXED_WEIGHTS) if p.rescaled else AFTER
+        after = AFTER
+        after += (FIXED_WEIGHTS,) if p.rescaled else ()
+        after += (BY_NUMBERS,) if p.waiting is not None else ()
     data = {
         "speed_share": by_speed,
         "round_trip_share": by_round_trip,
