@@ -70,7 +70,7 @@ def made(pools: int, flows: int, seed: int) -> PlanFile:
         origins=origins,
         demand=demand,
         tiers=tiers,
-        utilisation=Utilisation(normal=0.85, in_failure=0.95),
+        utilisation=Utilisation(basis="fixed"),
     )
     instance, _, _ = replay.prepare(of)
     names = list(instance.placements)

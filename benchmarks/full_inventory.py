@@ -1,6 +1,6 @@
 """The whole inventory planned with the goals of the example study: every pool that ships, six models, by stage.
 
-Run as ``python benchmarks/full_inventory.py [--gap FRACTION] [--models 3|6]``; ends with 1 where the audit fails.
+Run as ``python benchmarks/full_inventory.py [--gap FRACTION] [--models 3|6] [--basis waiting]``; ends with 1 where the audit fails.
 
 The study is examples/quickstart with `pools: ["*"]` and, for six models, three streams more (405B dense, the large
 sparse one, the one with latent attention), each a share of the chat demand: all its origins, tiers, goals, holdings,
@@ -36,13 +36,13 @@ MORE = (
 )
 
 
-def full_study(models: int) -> Study:
-    """The example study over every pool that ships."""
+def full_study(models: int, basis: str = "fixed") -> Study:
+    """The example study over every pool that ships, replicas filled to fixed shares or by waiting."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "examples" / "quickstart", folder, dirs_exist_ok=True)
         here = Path(folder)
         data = yaml.safe_load((here / "study.yaml").read_text())
-        data["pools"] = ["*"]
+        data["pools"], data["utilisation"] = ["*"], {"basis": basis}
         rows = list(csv.DictReader((here / "demand.csv").open()))
         chat = next(w for w in data["workloads"] if w["name"] == "chat")
         for name, model, context_class, share in MORE if models == 6 else ():
@@ -63,6 +63,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--gap", type=float, default=0.01, help="gap at which the search ends [fraction]")
     parser.add_argument("--models", type=int, choices=(3, 6), default=6)
+    parser.add_argument("--basis", choices=("fixed", "waiting"), default="fixed", help="how replicas are filled")
     parser.add_argument("--seconds", type=float, default=None, help="a clock for the search [s]")
     asked = parser.parse_args()
     began = last = time.perf_counter()
@@ -75,7 +76,7 @@ def main() -> int:
         stages[stage] = stages.get(stage, 0.0) + now - last
         last, stage = now, name
 
-    study = full_study(asked.models)
+    study = full_study(asked.models, asked.basis)
     progress("build and start", None, "")
     p = build(study)
     print(f"{len(p.pools)} pools, {len(study.models)} models, {len(p.placements)} placements, {len(p.flows)} flows")

@@ -109,7 +109,7 @@ def medium_study(seed: int, n_sites: int = 12) -> Study:
         study=f"random-{n_sites}-{seed}",
         horizon=Horizon(start=date(2026, 1, 1), months=12.0),
         hours_per_month=730.0,
-        utilisation=Utilisation(normal=0.85, in_failure=0.95),
+        utilisation=Utilisation(basis="fixed"),
         sites=tuple(sites),
         machine_types=tuple(types),
         pools=tuple(pools),

@@ -143,7 +143,7 @@ def long_study(
             hours=tuple(Hour(name=h, weight_fraction=1 / hours) for h in names),
         ),
         hours_per_month=730.0,
-        utilisation=Utilisation(normal=0.85, in_failure=0.95),
+        utilisation=Utilisation(basis="fixed"),
         sites=tuple(sites),
         machine_types=tuple(types),
         pools=tuple(pools),

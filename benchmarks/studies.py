@@ -95,7 +95,10 @@ SIZES = {
 
 
 def generated(size: Size, name: str = "generated", seed: int = 1) -> Study:
-    """A study of a size; with the same seed, more failures or workloads are added to the same cities and pools."""
+    """A study of a size; with the same seed, more failures or workloads are added to the same cities and pools.
+
+    Replicas are filled to fixed shares: what peers know is linear.
+    """
     quickstart = yaml.safe_load((data_folder("examples") / "quickstart" / "study.yaml").read_text("utf-8"))
     pools = _pools(size.pools, quickstart["pools"], random.Random(f"{seed} pools"))
     origins = _origins(size.origins, quickstart["origins"], random.Random(f"{seed} cities"))
@@ -110,6 +113,7 @@ def generated(size: Size, name: str = "generated", seed: int = 1) -> Study:
         "models": ["default"],
         "pools": pools,
         "demand": "demand.csv",
+        "utilisation": {"basis": "fixed"},
         "origins": origins,
         "tiers": [tier for tier in tiers if tier["name"] in {PATIENT, *(w["tier"] for w in workloads)}],
         "workloads": workloads,

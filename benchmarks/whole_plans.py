@@ -14,15 +14,16 @@ from planner.solve.search import Effort
 from planner.solve.whole_numbers import IN_FAILURES
 from planner.study.dependencies import NORMAL
 from planner.study.read import data_folder, read_study
-from planner.study.records.study import Study
+from planner.study.records.study import Study, Utilisation
 
 EXAMPLES = ("quickstart", "buildout")
 
 
 def study_named(name: str, seed: int) -> Study:
-    """An example that ships, or a generated study of a size."""
+    """An example that ships, or a generated study of a size; filled to fixed shares, as what peers know is linear."""
     if name in EXAMPLES:
-        return read_study(data_folder("examples") / name)[0]
+        study, _ = read_study(data_folder("examples") / name)
+        return study.model_copy(update={"utilisation": Utilisation(basis="fixed")})
     return generated(SIZES[name], name, seed)
 
 
