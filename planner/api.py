@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, float | None, str], None]
 """Called with (stage, fraction done where known, detail) while something takes time."""
-DEFAULT_GAP_FRACTION = 0.01
 
 
 def _refuse_unless(*asked: tuple[bool, str, str, object]) -> None:
@@ -110,7 +109,7 @@ def read_plan(path: str | Path, warnings: list[Finding] | None = None) -> Plan:
 def plan(
     study: Study,
     *,
-    gap_fraction: float = DEFAULT_GAP_FRACTION,
+    gap_fraction: float | None = None,
     demand: Literal["low", "base", "high"] = "base",
     seconds: float | None = None,
     nodes: int | None = None,
@@ -126,7 +125,7 @@ def plan(
     Parameters
     ----------
     study : as read
-    gap_fraction : end when proven within this of the best plan
+    gap_fraction : end when proven within this of the best plan; None: 0.02, by fixed shares 0.01
     demand : which case of the study's demand is planned
     seconds : time limit of the search [s]; the plan is not reproducible then
     nodes, rounds : branch-and-bound nodes of one integer search; windows searched in a large study
@@ -145,12 +144,12 @@ def plan(
     from planner.plan.in_hand import Plan
     from planner.plan.plan import make_plan, with_valued_limits
     from planner.solve.program import solver_named
-    from planner.solve.search import Effort, Infeasible
+    from planner.solve.search import Effort, Infeasible, usual_gap_fraction
     from planner.study.records.study import Study
 
     _refuse_unless(
         (isinstance(study, Study), "study", "a Study, as read_study gives it", study),
-        (0 <= gap_fraction < 1, "gap_fraction", "a share from 0 to below 1", gap_fraction),
+        (gap_fraction is None or 0 <= gap_fraction < 1, "gap_fraction", "a share from 0 to below 1", gap_fraction),
         (demand in ("low", "base", "high"), "demand", "low, base or high", demand),
         (seconds is None or seconds > 0, "seconds", "a number above 0, or None", seconds),
         (nodes is None or nodes >= 1, "nodes", "a whole number from 1 on, or None", nodes),
@@ -158,7 +157,8 @@ def plan(
         (value_limits >= 0, "value_limits", "a whole number from 0 on", value_limits),
         (jobs >= 1, "jobs", "a whole number from 1 on", jobs),
     )
-    effort = Effort(gap_fraction=gap_fraction, seconds=seconds, most_nodes=nodes, rounds=rounds, jobs=jobs)
+    gap = usual_gap_fraction(study) if gap_fraction is None else gap_fraction
+    effort = Effort(gap_fraction=gap, seconds=seconds, most_nodes=nodes, rounds=rounds, jobs=jobs)
     try:
         file = make_plan(study, effort, solver_named(solver), solver, progress, no_regret, demand)
         if value_limits:

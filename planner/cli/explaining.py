@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from planner.cli.console import KEEPS_PLANS, answered, check_out, deliver, plan_in, progress, refuse_edited
-from planner.cli.options import AllRows, AsFormat, Format, Gap, Out, PlanPath, Quiet, fraction_of
+from planner.cli.options import AllRows, AsFormat, Format, Out, PlanPath, Quiet, UsualGap, gap_of
 from planner.study.files import REPORT
 
 
@@ -28,7 +28,7 @@ def explain(
     plan_again: Annotated[
         int, typer.Option(min=0, help="plan again with a step of so many of the limits that save most")
     ] = 0,
-    gap: Gap = "1%",
+    gap: UsualGap = None,
     format: AsFormat = Format.text,
     out: Out = None,
     all: AllRows = False,
@@ -52,8 +52,8 @@ def explain(
         from planner.review.explain import review_explained
         from planner.solve.search import Effort
 
-        effort = Effort(gap_fraction=fraction_of(gap, "--gap"))
         made = plan_in(plan)
+        effort = Effort(gap_fraction=gap_of(gap, made.study))
         refuse_edited(made, plan)
         asked = asked_of(made, pool, workload, origin, failure, hour)
         check_out(out, kind=REPORT)

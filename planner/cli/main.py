@@ -42,7 +42,6 @@ from planner.cli.options import (
     Demand,
     DemandCase,
     Format,
-    Gap,
     Margins,
     Nodes,
     Out,
@@ -53,7 +52,8 @@ from planner.cli.options import (
     Seconds,
     StudyPath,
     Threads,
-    fraction_of,
+    UsualGap,
+    gap_of,
     threads_of,
 )
 from planner.cli.questions import drill, ladder, risk
@@ -146,7 +146,7 @@ def plan(
         Format | None, typer.Option("--format", "-f", help="of the review; none: text when --out")
     ] = None,
     brief: Brief = None,
-    gap: Gap = "1%",
+    gap: UsualGap = None,
     seconds: Seconds = None,
     nodes: Nodes = None,
     rounds: Rounds = 3,
@@ -192,9 +192,9 @@ def plan(
         from planner.errors import NoPlan
         from planner.solve.search import Stopped
 
-        gap_fraction = fraction_of(gap, "--gap")
         with stage(READING), progress(quiet, stage="reading the study"):
             asked = study_in(study)
+        gap_fraction = gap_of(gap, asked)
         check_out(out, kind=PLAN)
         if program is not None:
             from planner.solve.export import check_ending

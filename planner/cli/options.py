@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from planner.questions.side_by_side import Workers
+    from planner.study.records.study import Study
 
 MOST_LATE = 1200
 """Periods or months that something may be late by."""
@@ -74,7 +75,11 @@ Margins = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
 
-Gap = Annotated[str, typer.Option(help="end when proven within this of the best plan, 1% or 0.01; smaller is slower")]
+GAP = "end when proven within this of the best plan, 1% or 0.01; smaller is slower"
+Gap = Annotated[str, typer.Option(help=GAP)]
+UsualGap = Annotated[
+    str | None, typer.Option("--gap", help=GAP, show_default="2%; 1% where utilisation is by fixed shares")
+]
 LEAST_SECONDS = 0.1
 
 
@@ -174,6 +179,19 @@ def fraction_of(text: str, option: str) -> float:
             fix = f"write {option} {value:g}% or {option} {value / 100:g} if percent were meant; a number is a share"
         raise InputError([Finding(option, "a share from 0 % to below 100 %", quoted(text), fix)])
     return value
+
+
+def gap_of(text: str | None, study: "Study") -> float:
+    """The gap that is asked for, as a fraction; of none that of the study's basis of utilisation.
+
+    Raises
+    ------
+    InputError
+        as `fraction_of`
+    """
+    from planner.solve.search import usual_gap_fraction
+
+    return usual_gap_fraction(study) if text is None else fraction_of(text, "--gap")
 
 
 def numbers_of(text: str | None, option: str, integers: bool = False) -> list[float]:

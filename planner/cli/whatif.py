@@ -28,7 +28,6 @@ from planner.cli.options import (
     DemandCase,
     DemandOfPlan,
     Format,
-    Gap,
     Jobs,
     Most,
     Nodes,
@@ -41,7 +40,8 @@ from planner.cli.options import (
     Seconds,
     Sets,
     StudyOrPlan,
-    fraction_of,
+    UsualGap,
+    gap_of,
     workers_of,
 )
 
@@ -82,7 +82,7 @@ def whatif(
     ] = False,
     out: PlansOut = None,
     format: AsFormat = Format.text,
-    gap: Gap = "1%",
+    gap: UsualGap = None,
     seconds: Seconds = None,
     nodes: Nodes = None,
     rounds: Rounds = 3,
@@ -173,7 +173,7 @@ def asked_about(
     path: Path,
     sets: list[str] | None,
     changes: list[Path] | None,
-    gap: str = "1%",
+    gap: str | None = None,
     seconds: float | None = None,
     nodes: int | None = None,
     rounds: int = 3,
@@ -191,10 +191,8 @@ def asked_about(
     from planner.solve.search import Effort
     from planner.study.places import Reading
 
-    effort = Effort(
-        gap_fraction=fraction_of(gap, "--gap"), seconds=seconds, most_nodes=nodes, rounds=rounds, quick=quick
-    )
     study, base = _study_and_plan(path)
+    effort = Effort(gap_fraction=gap_of(gap, study), seconds=seconds, most_nodes=nodes, rounds=rounds, quick=quick)
     case: Case = demand.value if demand is not None else base.demand_case if base is not None else "base"
     if base is not None and base.demand_case != case:
         base = None  # it is a plan of another demand

@@ -5,7 +5,7 @@ The stages: `lp_bound` (the linear program over all failures), `whole_plan` (who
 """
 
 import time
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Literal, TypeVar
@@ -32,6 +32,7 @@ from planner.solve.whole_numbers import (
     whole_names,
 )
 from planner.study.dependencies import NORMAL
+from planner.study.records.study import Study
 from planner.threads import Count, side_by_side
 
 Status = Literal["proven", "gap", "stopped"]
@@ -67,6 +68,16 @@ SHORT = 1e-5
 """What a plan may miss by the arithmetic of the solver [fraction]; more is an error of ours, which must not pass."""
 ARITHMETIC_FRACTION = 1e-6
 """What a bound may miss the cost of the best plan by when a solver calls it proven: its own tolerances."""
+
+
+USUAL_GAP_FRACTION: Mapping[str, float] = {"fixed": 0.01, "waiting": 0.02}
+"""Basis of utilisation -> the gap that is asked for unless one is said: by waiting the second percent takes as long
+again, and of some studies is not proven."""
+
+
+def usual_gap_fraction(study: Study) -> float:
+    """The gap within which a plan of a study is asked to be proven, unless one is said."""
+    return USUAL_GAP_FRACTION[study.utilisation.basis]
 
 
 @dataclass(frozen=True)
