@@ -33,6 +33,8 @@ from planner.solve.whole_tests import TestedPlan, WholeTests
 FIRST_GAP = 0.02
 """Gap at which the first whole numbers are good enough: failures will change them."""
 PART_NODES = 100
+FEWER_ROUTES_NODES = 300
+"""Nodes of a search with fewer routes: they are less work."""
 TIMES_BETWEEN = 3
 """How often whole numbers that failures broke are looked for anew between these and the best plan, before they are only
 added to: what is added stays."""
@@ -204,13 +206,15 @@ class WholePlan(Reached):
     def _neighbourhoods(self) -> list[Callable[[np.ndarray, np.ndarray], Bounds]]:
         """Bounds around (values of the best plan, those of the linear program), in the order in which to search.
 
-        In a large program what one provider has is exchanged for other machines of it while the others' stay nearly as
-        they are: a plan that is best near itself most often is not best in each of its parts.
+        In a large program one more or less is tried of each that a plan has, then what one provider has is exchanged
+        for other machines of it while the others' stay nearly as they are: a plan that is best near itself most often
+        is not best in each of its parts.
         """
         bought = self.bought
         if self._is_large():
             return [
                 bought.between,
+                lambda best, lp: bought.window(bought.support([best], False), best, 0.0),
                 *(partial(self._of_one_provider, provider) for provider in bought.providers),
                 lambda best, lp: bought.window(bought.support([best, lp], False), best),
             ]
@@ -386,6 +390,11 @@ class WholePlan(Reached):
         return self.bought.support([values, self._lifted(self.lp_values)], whole_pools=False)
 
     def _part(self, label: str, bounds: Bounds, start: np.ndarray | None = None) -> Answer:
+        """The best whole numbers within bounds: of a large program with fewer routes, where there are such."""
+        if self._is_large() and isinstance(self.search.program.solver, KeptHiGHS):
+            answer = self._solve(label, bounds, self._part_gap(), FEWER_ROUTES_NODES, start, fewer_routes=True)
+            if answer.values is not None:
+                return answer
         return self._solve(label, bounds, self._part_gap(), PART_NODES, start)
 
     def _lifted(self, values: np.ndarray) -> np.ndarray:
@@ -429,6 +438,7 @@ class WholePlan(Reached):
         integral: np.ndarray | None = None,
         cutoff_usd: float = INFINITY,
         bound_alone: bool = False,
+        fewer_routes: bool = False,
     ) -> Answer:
         """The best whole numbers within bounds (none: those of the program), as far as gap and nodes go.
 
@@ -438,6 +448,7 @@ class WholePlan(Reached):
         only_bound, cutoff_usd : see `Ends`
         end_at_usd : cost at which to end; None: at what is as good as was asked for
         integral : which columns are whole; None: those of a plan
+        fewer_routes : whether to look only where streams that need about the same have one split: see `FewerRoutes`
         """
         self.search.check_time()
         good_enough_usd = None if proof else self._good_enough_usd() if end_at_usd is None else end_at_usd
@@ -456,6 +467,7 @@ class WholePlan(Reached):
             only_bound=only_bound,
             cutoff_usd=cutoff_usd,
             bound_alone=bound_alone,
+            fewer_routes=fewer_routes,
         )
         if answer.status not in (OPTIMAL, INFEASIBLE) and self.search.out_of_time():
             self.time_limit_ended = True
