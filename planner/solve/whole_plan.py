@@ -33,8 +33,9 @@ from planner.solve.whole_tests import TestedPlan, WholeTests
 FIRST_GAP = 0.02
 """Gap at which the first whole numbers are good enough: failures will change them."""
 PART_NODES = 100
-FEWER_ROUTES_NODES = 300
-"""Nodes of a search with fewer routes: they are less work."""
+MANY_COLUMNS, FEWER_ROUTES_NODES = 50_000, 300
+"""Columns of a program from which its parts are searched with fewer routes, and the nodes of such a search, which are
+less work: what it gives up of smaller programs, a few thousandths, is worth more there than the seconds."""
 TIMES_BETWEEN = 3
 """How often whole numbers that failures broke are looked for anew between these and the best plan, before they are only
 added to: what is added stays."""
@@ -143,9 +144,12 @@ class WholePlan(Reached):
                 return
         gap = max(HURRIED_GAP if self._is_hurried() else FIRST_GAP, self.effort.gap_fraction)
         bounds = self.bought.support([self.lp_values], whole_pools=False)
-        answer = self._solve("in what the linear program buys", bounds, gap, PART_NODES)
+        answer = self._part("in what the linear program buys", bounds, gap_fraction=gap)
         if answer.values is not None:
             self._survive(answer.values)
+
+    def _has_many_columns(self) -> bool:
+        return len(self.integers.lower) > MANY_COLUMNS
 
     def _is_whole(self) -> bool:
         """Whether all that is whole always is so in the linear program."""
@@ -206,15 +210,15 @@ class WholePlan(Reached):
     def _neighbourhoods(self) -> list[Callable[[np.ndarray, np.ndarray], Bounds]]:
         """Bounds around (values of the best plan, those of the linear program), in the order in which to search.
 
-        In a large program one more or less is tried of each that a plan has, then what one provider has is exchanged
-        for other machines of it while the others' stay nearly as they are: a plan that is best near itself most often
-        is not best in each of its parts.
+        In a large program what one provider has is exchanged for other machines of it while the others' stay nearly as
+        they are: a plan that is best near itself most often is not best in each of its parts. In one of many columns
+        one more or less is tried first of each that the plan has.
         """
-        bought = self.bought
+        bought, many = self.bought, self._has_many_columns()
         if self._is_large():
             return [
                 bought.between,
-                lambda best, lp: bought.window(bought.support([best], False), best, 0.0),
+                *([lambda best, lp: bought.window(bought.support([best], False), best, 0.0)] if many else ()),
                 *(partial(self._of_one_provider, provider) for provider in bought.providers),
                 lambda best, lp: bought.window(bought.support([best, lp], False), best),
             ]
@@ -389,13 +393,21 @@ class WholePlan(Reached):
         """Bounds of what these and the linear program buy."""
         return self.bought.support([values, self._lifted(self.lp_values)], whole_pools=False)
 
-    def _part(self, label: str, bounds: Bounds, start: np.ndarray | None = None) -> Answer:
-        """The best whole numbers within bounds: of a large program with fewer routes, where there are such."""
-        if self._is_large() and isinstance(self.search.program.solver, KeptHiGHS):
-            answer = self._solve(label, bounds, self._part_gap(), FEWER_ROUTES_NODES, start, fewer_routes=True)
+    def _part(
+        self, label: str, bounds: Bounds, start: np.ndarray | None = None, gap_fraction: float | None = None
+    ) -> Answer:
+        """The best whole numbers within bounds: of a program of many columns with fewer routes.
+
+        Parameters
+        ----------
+        gap_fraction : at which the search ends; None: a part of the asked one
+        """
+        gap = self._part_gap() if gap_fraction is None else gap_fraction
+        if self._has_many_columns() and isinstance(self.search.program.solver, KeptHiGHS):
+            answer = self._solve(label, bounds, gap, FEWER_ROUTES_NODES, start, fewer_routes=True)
             if answer.values is not None:
                 return answer
-        return self._solve(label, bounds, self._part_gap(), PART_NODES, start)
+        return self._solve(label, bounds, gap, PART_NODES, start)
 
     def _lifted(self, values: np.ndarray) -> np.ndarray:
         """Values of all columns: zero of those that came later."""

@@ -8,7 +8,7 @@ from planner.errors import NoPlan
 from planner.plan.audit import audit
 from planner.plan.plan import make_plan
 from planner.problem.build import build
-from planner.solve import fewer_routes, reached
+from planner.solve import fewer_routes, reached, whole_plan
 from planner.solve.fewer_routes import FewerRoutes
 from planner.solve.highs import Ends
 from planner.solve.lp_bound import relax
@@ -99,6 +99,7 @@ def test_plans_of_large_programs_are_plans(seed: int, monkeypatch: pytest.Monkey
     except NoPlan:
         return
     monkeypatch.setattr(reached, "LARGE_COLUMNS", -1)
+    monkeypatch.setattr(whole_plan, "MANY_COLUMNS", -1)
     monkeypatch.setattr(fewer_routes, "ABOUT_SAME", FAR_APART)
     large = make_plan(study)
     assert audit(large).passed
