@@ -13,12 +13,12 @@ import numpy as np
 
 from planner.problem.algebra import Array, Expr
 from planner.problem.rules.states import demand_is_served, replicas_carry_traffic
-from planner.solve.highs import Answer, Ends, KeptHiGHS
+from planner.solve.highs import OPTIMAL, Answer, Ends, KeptHiGHS
 from planner.solve.linear_program import INFINITY, LinearProgram, RowBlock
 from planner.solve.program import Program, power_of_two
 
-ABOUT_SAME = 0.05
-"""Logarithm of a ratio of needs within which two are about the same."""
+ABOUT_SAME = (0.05, 0.02, 0.005)
+"""Logarithms of a ratio of needs within which two are about the same: the first with which a start holds."""
 DEAD_PASSES = 6
 """How often it is looked which columns can be nothing but zero, as others are."""
 NONE = 1e-9
@@ -32,10 +32,11 @@ class FewerRoutes:
     ----------
     program : with the bounds within which values are looked for: what they close decides which streams may go to the
         same placements; it is not changed
+    about_same : logarithm of a ratio of needs within which two are about the same
     """
 
-    def __init__(self, program: Program) -> None:
-        self.program = program
+    def __init__(self, program: Program, about_same: float = ABOUT_SAME[0]) -> None:
+        self.program, self.about_same = program, about_same
         rows = _all_rows(program)
         self.lower, self.upper = program.lower.copy(), program.upper.copy()
         _close_dead(rows, self.lower, self.upper)
@@ -78,7 +79,7 @@ class FewerRoutes:
             is_fixed = rows.low[row] == rows.high[row] and rows.low[row] > 0
             if is_fixed and (placement[columns] >= 0).all() and (self.lower[columns] == 0).all():
                 needs = np.maximum(need[columns], NONE)
-                shape = np.round(np.log(needs / needs.max()) / ABOUT_SAME).astype(int)
+                shape = np.round(np.log(needs / needs.max()) / self.about_same).astype(int)
                 key = int(state[columns[0]]), placement[columns].tobytes(), shape.tobytes()
                 groups.setdefault(key, []).append((row, columns))
         return [members for members in groups.values() if len(members) > 1]
@@ -138,9 +139,29 @@ class FewerRoutes:
         values = np.where(self.alive, here[self.at] * self.share, 0.0)
         return Answer(answer.status, values, program.unscaled(answer.objective), -INFINITY, nodes=answer.nodes)
 
+    def holds(self, start: Array, seconds: float | None = None) -> bool:
+        """Whether the whole numbers of a start hold here: streams may be split anew."""
+        lp, integral = self.restricted, self.program.integral[self.kept]
+        kept, here = (lp.lower, lp.upper), np.round(self._summed(start))
+        lp.lower, lp.upper = np.where(integral, here, lp.lower), np.where(integral, here, lp.upper)
+        lp.integral = np.zeros(lp.n, dtype=bool)
+        try:
+            return KeptHiGHS().fresh(lp, Ends(seconds=seconds)).status == OPTIMAL
+        finally:
+            lp.lower, lp.upper = kept
+
     def _summed(self, values: Array) -> Array:
         """Values of the program's columns as those of the columns that stand for them."""
         return np.bincount(self.at[self.alive], values[self.alive], minlength=len(self.kept))
+
+
+def with_fewer_routes(program: Program, ends: Ends, start: Array | None) -> Answer:
+    """Whole numbers of a program with fewer routes, with as few as a start allows: see `FewerRoutes`."""
+    for about_same in ABOUT_SAME:
+        fewer = FewerRoutes(program, about_same)
+        if start is None or fewer.holds(start, ends.seconds):
+            break
+    return fewer.solve(ends, start)
 
 
 def _all_rows(program: LinearProgram) -> RowBlock:

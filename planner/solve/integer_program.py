@@ -3,7 +3,7 @@
 import numpy as np
 
 from planner.problem.algebra import Array, Key
-from planner.solve.fewer_routes import FewerRoutes
+from planner.solve.fewer_routes import with_fewer_routes
 from planner.solve.highs import Answer, Ends, Progress
 from planner.solve.linear_program import INFINITY
 from planner.solve.program import Program
@@ -77,7 +77,7 @@ class IntegerProgram:
         start : values of all columns from which an integer search starts; not all solvers take one
         gap_fraction, most_nodes, seconds, good_enough_usd : what ends an integer search, whichever comes first
         only_bound, cutoff_usd, bound_alone : see `Ends`
-        fewer_routes : whether to look only where streams have fewer routes: see `FewerRoutes`; there is no bound then
+        fewer_routes : whether streams have fewer routes: see `with_fewer_routes`; there is no bound then
         """
         program = self.program
         is_all = lower is None and upper is None
@@ -93,7 +93,7 @@ class IntegerProgram:
                 gap_fraction, most_nodes, seconds, target, progress, by_interior_point, only_bound, cutoff, bound_alone
             )
             if fewer_routes:
-                return FewerRoutes(program).solve(ends, start)
+                return with_fewer_routes(program, ends, start)
             return program.answer(ends, start)
         finally:
             program.lower, program.upper, program.integral = kept

@@ -9,7 +9,7 @@ from planner.plan.audit import audit
 from planner.plan.plan import make_plan
 from planner.problem.build import build
 from planner.solve import fewer_routes, reached, whole_plan
-from planner.solve.fewer_routes import FewerRoutes
+from planner.solve.fewer_routes import ABOUT_SAME, FewerRoutes
 from planner.solve.highs import Ends
 from planner.solve.lp_bound import relax
 from planner.solve.program import OPTIMAL, Program
@@ -44,22 +44,21 @@ def off(program: Program, values: np.ndarray) -> float:
     return float(max(misses))
 
 
-@pytest.mark.parametrize("about_same", [fewer_routes.ABOUT_SAME, FAR_APART])
+@pytest.mark.parametrize("about_same", [ABOUT_SAME[0], FAR_APART])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_what_has_fewer_routes_is_a_solution_and_no_cheaper(
-    seed: int, about_same: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_has_fewer_routes_is_a_solution_and_no_cheaper(seed: int, about_same: float) -> None:
     """Divisible and whole; where all needs count as the same there are fewer columns, else nothing was tried."""
-    monkeypatch.setattr(fewer_routes, "ABOUT_SAME", about_same)
     program = program_of(seed)
     if program is None:
         return
     whole = program.integral.copy()
     for integral in (np.zeros(program.n, dtype=bool), whole):
         program.integral = integral
-        exact, fewer = program.answer(Ends()), FewerRoutes(program)
+        exact, fewer = program.answer(Ends()), FewerRoutes(program, about_same)
         assert fewer.restricted.n <= program.n and fewer.restricted.m <= program.m
         answer = fewer.solve(Ends(), exact.values)
+        if integral.any() and fewer.holds(exact.values):
+            assert answer.objective == pytest.approx(exact.objective, rel=1e-6, abs=1e-6)
         if answer.values is None:  # with one split for several, what is nearly full may hold no longer
             continue
         assert exact.status == answer.status == OPTIMAL
@@ -70,10 +69,9 @@ def test_what_has_fewer_routes_is_a_solution_and_no_cheaper(
         assert (answer.values[integral] == np.round(answer.values[integral])).all()
 
 
-def test_streams_get_one_split(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fewer_routes, "ABOUT_SAME", FAR_APART)
+def test_streams_get_one_split() -> None:
     programs = [program for program in map(program_of, SEEDS) if program is not None]
-    assert any(FewerRoutes(program).restricted.n < program.n for program in programs)
+    assert any(FewerRoutes(program, FAR_APART).restricted.n < program.n for program in programs)
 
 
 def test_what_bounds_close_has_no_columns() -> None:
@@ -100,7 +98,7 @@ def test_plans_of_large_programs_are_plans(seed: int, monkeypatch: pytest.Monkey
         return
     monkeypatch.setattr(reached, "LARGE_COLUMNS", -1)
     monkeypatch.setattr(whole_plan, "MANY_COLUMNS", -1)
-    monkeypatch.setattr(fewer_routes, "ABOUT_SAME", FAR_APART)
+    monkeypatch.setattr(fewer_routes, "ABOUT_SAME", (FAR_APART, ABOUT_SAME[0]))
     large = make_plan(study)
     assert audit(large).passed
     assert large.proof.cost_usd >= small.proof.bound_usd * (1 - 1e-6)
