@@ -3,6 +3,7 @@
 import numpy as np
 
 from planner.problem.algebra import Array, Key
+from planner.solve.fewer_routes import with_fewer_routes
 from planner.solve.highs import Answer, Ends, Progress
 from planner.solve.linear_program import INFINITY
 from planner.solve.program import Program
@@ -65,6 +66,7 @@ class IntegerProgram:
         only_bound: bool = False,
         cutoff_usd: float = INFINITY,
         bound_alone: bool = False,
+        fewer_routes: bool = False,
     ) -> Answer:
         """Solve by an instance of its own.
 
@@ -75,6 +77,7 @@ class IntegerProgram:
         start : values of all columns from which an integer search starts; not all solvers take one
         gap_fraction, most_nodes, seconds, good_enough_usd : what ends an integer search, whichever comes first
         only_bound, cutoff_usd, bound_alone : see `Ends`
+        fewer_routes : whether streams have fewer routes: see `with_fewer_routes`; there is no bound then
         """
         program = self.program
         is_all = lower is None and upper is None
@@ -89,6 +92,8 @@ class IntegerProgram:
             ends = Ends(
                 gap_fraction, most_nodes, seconds, target, progress, by_interior_point, only_bound, cutoff, bound_alone
             )
+            if fewer_routes:
+                return with_fewer_routes(program, ends, start)
             return program.answer(ends, start)
         finally:
             program.lower, program.upper, program.integral = kept

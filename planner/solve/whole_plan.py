@@ -33,6 +33,9 @@ from planner.solve.whole_tests import TestedPlan, WholeTests
 FIRST_GAP = 0.02
 """Gap at which the first whole numbers are good enough: failures will change them."""
 PART_NODES = 100
+MANY_COLUMNS, FEWER_ROUTES_NODES = 50_000, 300
+"""Columns of a program from which its parts are searched with fewer routes, and the nodes of such a search, which are
+less work: what it gives up of smaller programs, a few thousandths, is worth more there than the seconds."""
 TIMES_BETWEEN = 3
 """How often whole numbers that failures broke are looked for anew between these and the best plan, before they are only
 added to: what is added stays."""
@@ -141,9 +144,12 @@ class WholePlan(Reached):
                 return
         gap = max(HURRIED_GAP if self._is_hurried() else FIRST_GAP, self.effort.gap_fraction)
         bounds = self.bought.support([self.lp_values], whole_pools=False)
-        answer = self._solve("in what the linear program buys", bounds, gap, PART_NODES)
+        answer = self._part("in what the linear program buys", bounds, gap_fraction=gap)
         if answer.values is not None:
             self._survive(answer.values)
+
+    def _has_many_columns(self) -> bool:
+        return len(self.integers.lower) > MANY_COLUMNS
 
     def _is_whole(self) -> bool:
         """Whether all that is whole always is so in the linear program."""
@@ -205,12 +211,14 @@ class WholePlan(Reached):
         """Bounds around (values of the best plan, those of the linear program), in the order in which to search.
 
         In a large program what one provider has is exchanged for other machines of it while the others' stay nearly as
-        they are: a plan that is best near itself most often is not best in each of its parts.
+        they are: a plan that is best near itself most often is not best in each of its parts. In one of many columns
+        one more or less is tried first of each that the plan has.
         """
-        bought = self.bought
+        bought, many = self.bought, self._has_many_columns()
         if self._is_large():
             return [
                 bought.between,
+                *([lambda best, lp: bought.window(bought.support([best], False), best, 0.0)] if many else ()),
                 *(partial(self._of_one_provider, provider) for provider in bought.providers),
                 lambda best, lp: bought.window(bought.support([best, lp], False), best),
             ]
@@ -385,8 +393,21 @@ class WholePlan(Reached):
         """Bounds of what these and the linear program buy."""
         return self.bought.support([values, self._lifted(self.lp_values)], whole_pools=False)
 
-    def _part(self, label: str, bounds: Bounds, start: np.ndarray | None = None) -> Answer:
-        return self._solve(label, bounds, self._part_gap(), PART_NODES, start)
+    def _part(
+        self, label: str, bounds: Bounds, start: np.ndarray | None = None, gap_fraction: float | None = None
+    ) -> Answer:
+        """The best whole numbers within bounds: of a program of many columns with fewer routes.
+
+        Parameters
+        ----------
+        gap_fraction : at which the search ends; None: a part of the asked one
+        """
+        gap = self._part_gap() if gap_fraction is None else gap_fraction
+        if self._has_many_columns() and isinstance(self.search.program.solver, KeptHiGHS):
+            answer = self._solve(label, bounds, gap, FEWER_ROUTES_NODES, start, fewer_routes=True)
+            if answer.values is not None:
+                return answer
+        return self._solve(label, bounds, gap, PART_NODES, start)
 
     def _lifted(self, values: np.ndarray) -> np.ndarray:
         """Values of all columns: zero of those that came later."""
@@ -429,6 +450,7 @@ class WholePlan(Reached):
         integral: np.ndarray | None = None,
         cutoff_usd: float = INFINITY,
         bound_alone: bool = False,
+        fewer_routes: bool = False,
     ) -> Answer:
         """The best whole numbers within bounds (none: those of the program), as far as gap and nodes go.
 
@@ -438,6 +460,7 @@ class WholePlan(Reached):
         only_bound, cutoff_usd : see `Ends`
         end_at_usd : cost at which to end; None: at what is as good as was asked for
         integral : which columns are whole; None: those of a plan
+        fewer_routes : whether to look only where streams that need about the same have one split: see `FewerRoutes`
         """
         self.search.check_time()
         good_enough_usd = None if proof else self._good_enough_usd() if end_at_usd is None else end_at_usd
@@ -456,6 +479,7 @@ class WholePlan(Reached):
             only_bound=only_bound,
             cutoff_usd=cutoff_usd,
             bound_alone=bound_alone,
+            fewer_routes=fewer_routes,
         )
         if answer.status not in (OPTIMAL, INFEASIBLE) and self.search.out_of_time():
             self.time_limit_ended = True
