@@ -41,6 +41,7 @@ from planner.cli.options import (
     Sets,
     StudyOrPlan,
     UsualGap,
+    fraction_of,
     gap_of,
     workers_of,
 )
