@@ -137,8 +137,9 @@ class IntegerByNumber(IntegerProgram):
         only_bound: bool = False,
         cutoff_usd: float = INFINITY,
         bound_alone: bool = False,
+        fewer_routes: bool = False,
     ) -> Answer:
-        """As that of a program without; its bound is none for all plans."""
+        """As that of a program without, by all routes in any case; its bound is none for all plans."""
         program = self.program
         target = -INFINITY if good_enough_usd is None else program.scaled(good_enough_usd)
         cutoff = program.scaled(cutoff_usd)
