@@ -24,6 +24,9 @@ MATTERS = 0.001
 """Of the asked gap, what replicas that carry more than they may save at the least where ranges are to rule that out."""
 OFF = 1e-4
 """Replicas by which a linear program may miss the most that run."""
+FEWEST_ROWS, TIGHTEN_WORK = 20, 500_000
+"""Linear programs by which replicas are limited, of those first that save the most by carrying too much: so many at the
+least, and columns times programs at the most."""
 Key = tuple[tuple[int, float], ...]
 """(column, coefficient) of replicas that run"""
 
@@ -55,12 +58,21 @@ class BelowCutoff:
             program = self._program()
             if program.solve(seconds) == INFEASIBLE:
                 return False
-            known = dict[Key, float]()
+            saved, known = self._saved_by_too_much(seconds), dict[Key, float]()
+            rows = dict[Row, Expr]()
             for s, runs, _, several in self.carried.chosen():
-                for e in several:
-                    row = s, self.carried.p.placements[e]
-                    if self.most[row] > 1:
-                        self._lower(program, row, runs[np.array([e])], known, seconds)
+                rows |= {(s, self.carried.p.placements[e]): runs[np.array([e])] for e in several}
+            worst = sorted((row for row in rows if saved.get(row, 0.0) > 0), key=lambda row: (-saved[row], row))
+            for row in worst:
+                key = key_of(rows[row])
+                if key not in known and len(known) < max(FEWEST_ROWS, TIGHTEN_WORK // program.n):
+                    known[key] = self._most_running(program, rows[row], seconds)
+        for row, runs in rows.items():
+            most = known.get(key_of(runs), INFINITY)
+            if most < INFINITY:
+                cap = max(1.0, float(np.floor(most + float(runs.constant[0]) + OFF * max(1.0, most / 100.0))))
+                self.caps[row] = min(cap, self.caps.get(row, INFINITY))
+                self.most[row] = min(cap, self.most[row])
         return True
 
     def _program(self) -> Program:
@@ -74,19 +86,12 @@ class BelowCutoff:
         program.costs = np.zeros(program.n)
         return program
 
-    def _lower(self, program: Program, row: Row, runs: Expr, known: dict[Key, float], seconds: float | None) -> None:
-        """Lower the most of a placement in a state to what runs at the most in a linear program."""
-        key = tuple(sorted(zip(runs.column.tolist(), runs.value.tolist(), strict=True)))
-        if key not in known:
-            program.costs = np.zeros(program.n)
-            program.costs[runs.column] = -runs.value
-            solved = program.solve(seconds, PRIMAL) == OPTIMAL
-            known[key] = -float(program.costs @ program.values) if solved else INFINITY
-        if known[key] == INFINITY:
-            return
-        cap = max(1.0, float(np.floor(known[key] + float(runs.constant[0]) + OFF * max(1.0, known[key] / 100.0))))
-        self.caps[row] = min(cap, self.caps.get(row, INFINITY))
-        self.most[row] = min(cap, self.most[row])
+    def _most_running(self, program: Program, runs: Expr, seconds: float | None) -> float:
+        """Replicas that run at the most in a linear program, beside their constant; infinity where it is not known."""
+        program.costs = np.zeros(program.n)
+        program.costs[runs.column] = -runs.value
+        solved = program.solve(seconds, PRIMAL) == OPTIMAL
+        return -float(program.costs @ program.values) if solved else INFINITY
 
     def bound(
         self, integral: Array, gap_fraction: float, nodes: int, seconds: float | None, cutoff_usd: float
@@ -136,7 +141,7 @@ class BelowCutoff:
                 if (s, name) not in rows or (s, name) not in self.caps:
                     continue
                 its = runs[np.array([e])]
-                key = e, tuple(sorted(zip(its.column.tolist(), its.value.tolist(), strict=True)))
+                key = e, key_of(its)
                 if key not in ranged:
                     low, high = ranges_up_to(self.caps[s, name])
                     ranged[key] = carried.add_ranges(program, s, e, runs, low, high, high)
@@ -144,3 +149,8 @@ class BelowCutoff:
             if of_state:
                 carried.add_lines(program, of_state, s, work)
         return program
+
+
+def key_of(runs: Expr) -> Key:
+    """What replicas run by, of one placement in a state."""
+    return tuple(sorted(zip(runs.column.tolist(), runs.value.tolist(), strict=True)))

@@ -32,7 +32,7 @@ WINDOW_FRACTION, MOST_WINDOWS = 0.2, 2
 """How far from a plan a window reaches, by what it buys, and how many are searched, each followed by a proof."""
 TIGHTENED = 1
 """How often the most replicas of plans below a cutoff are lowered: once more changes little."""
-PROOF_NODE_WORK = 700_000
+PROOF_NODE_WORK = 1_200_000
 """Columns times nodes of the search for a proof of what was asked."""
 STEP, MOST_STEPS = 0.25, 1
 """How far above a bound the next cutoff is [of the asked gap], and how many there are: what is little above is proven
