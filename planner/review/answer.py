@@ -54,9 +54,13 @@ NOT_A_PLAN = ("digest", "study digest", "study", "purchases", "replicas", "state
 """Violations after which the rest of a review would mislead."""
 NOT_CHECKED = "fields that are not checked, or in part; all others are held to the rules, or worked out anew"
 OUT_OF_SCOPE = (
-    "requests are divisible and queues are not simulated: utilisation limits and burst_factor stand for them",
     "the last mile of users, egress and storage fees",
     "replicas of different sizes share machines by fractions: power-of-two parts always pack, others might not",
+)
+NO_QUEUES = "requests are divisible and queues are not simulated: utilisation limits and burst_factor stand for them"
+QUEUES_BY_FORMULA = (
+    "requests are divisible and queues are reckoned by formulas, not simulated (planner drill PLAN --simulate does): "
+    "requests come at random about burst_factor times their mean"
 )
 IN_STAGES = (
     "stages of a failure are settled: by when what has returned is loaded, what was evicted runs again, too, and "
@@ -245,7 +249,7 @@ def _out_of_scope(plan: Plan) -> Section:
             f"{len(p.periods)} periods and {len(p.hours)} representative hours: what is there for part of a period "
             "is no capacity in it, but takes its part of limits"
         )
-    lines += OUT_OF_SCOPE
+    lines += (NO_QUEUES if plan.problem.waiting is None else QUEUES_BY_FORMULA, *OUT_OF_SCOPE)
     if study.objective == "cost":
         lines.append("failures as far as goals name them; what an outage costs and how likely it is decide nothing")
     else:

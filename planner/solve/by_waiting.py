@@ -53,6 +53,8 @@ UNUSED_REPLICAS = 8.0
 """Reckoned with of a placement that the linear program does not use: of one it would seem dearer than it is."""
 FEW_COLUMNS = 150
 """Of a program so small that it is searched from the most replicas as well, from which numbers fall elsewhere."""
+MOST_COLUMNS_BY_NUMBER = 50_000
+"""Of a program that is planned by the numbers of each state; larger ones are planned in rounds."""
 FAR_FROM_PROVEN = 5.0
 """Times the asked gap from which a plan by the numbers of each state is not all: it is looked for in rounds as well."""
 BOUND_NODE_WORK = 25_000
@@ -130,7 +132,7 @@ def _with_own_numbers(
     p = search.p
     if search.has_reserves or p.priced or p.measure is not None or search.by_hours is not None:
         return None
-    if search.program.n > LARGE_COLUMNS:
+    if search.program.n > MOST_COLUMNS_BY_NUMBER:
         return None
     whole_plan = WholeByNumber(search, most, start)
     try:

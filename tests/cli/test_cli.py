@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from planner.cli.main import app
 from planner.plan.file import digest, read_plan
 from planner.review.report_file import ReportFile
+from planner.solve.search import is_proven
 
 ROOT = Path(__file__).parents[2]
 QUICKSTART = ROOT / "examples" / "quickstart"
@@ -36,7 +37,7 @@ def planned(tmp_path_factory):
 
 def test_quickstart_is_proven_and_uses_all_four_kinds(planned):
     plan = read_plan(planned[0])
-    assert plan.proof.status == "proven" and plan.proof.gap_fraction <= 0.01
+    assert plan.proof.status == "proven" and is_proven(plan.proof.gap_fraction, 0.02)
     assert not plan.uncoverable
     used = {r.placement.partition("@")[2].partition("/")[0] for r in plan.replicas}
     assert used == {"aws", "google", "azure", "owned"}
@@ -60,14 +61,15 @@ def test_review_says_the_answer_first_and_every_section(reviewed):
     assert lines[0] == "study quickstart" and lines[2] == "ANSWER"
     assert "6 survival goals hold in all 27 failures" in lines[3]
     titles = [line for line in lines if line.partition(" (")[0].isupper() and not line.startswith(" ")]
-    first = ["ANSWER", "ORDER", "SERVED", "FAILURES", "RECOVERY TIMELINE", "FLEET", "BOTTLENECKS (shadow prices)"]
-    assert titles == [*first, "STATIC FILES", "TRUST", "KEY ASSUMPTIONS", "OUT OF SCOPE", "NEXT"]
+    first = ["ANSWER", "ORDER", "SERVED", "FAILURES", "RECOVERY TIMELINE", "WAITING", "FLEET"]
+    last = ["BOTTLENECKS (shadow prices)", "STATIC FILES", "TRUST", "KEY ASSUMPTIONS", "OUT OF SCOPE", "NEXT"]
+    assert titles == [*first, *last]
 
 
 def test_at_80_columns_every_table_of_it_is_one(reviewed):
     lines = reviewed.splitlines()
     assert max(map(len, lines)) <= 80
-    assert sum(set(line) == {"─"} for line in lines) == 9, "all but ANSWER, OUT OF SCOPE and NEXT"
+    assert sum(set(line) == {"─"} for line in lines) == 10, "all but ANSWER, OUT OF SCOPE and NEXT"
     fleet = lines[lines.index("FLEET") :]
     assert "    380.88  13 gpt-oss-120b, 60 qwen3-32b" in fleet, "no count is apart from what it counts"
 
