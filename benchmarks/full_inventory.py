@@ -1,7 +1,7 @@
 """The whole inventory planned with the goals of the example study: every pool that ships, six models, by stage.
 
-Run as ``python benchmarks/full_inventory.py [--gap FRACTION] [--models 3|6] [--basis fixed|waiting]``; ends with 1 where
-the audit fails.
+Run as ``python benchmarks/full_inventory.py [--gap FRACTION] [--models 3|6] [--basis fixed|waiting]``; ends with 1
+where the audit fails.
 
 The study is examples/quickstart with `pools: ["*"]` and, for six models, three streams more (405B dense, the large
 sparse one, the one with latent attention), each a share of the chat demand: all its origins, tiers, goals, holdings,

@@ -249,6 +249,8 @@ def commands() -> str:
             is_option = param.param_type_name == "option"
             written = ", ".join(f"`{o}`" for o in param.opts) if is_option else f"`{(param.name or '').upper()}`"
             default = "required" if param.required else "" if param.default in (None, False) else f"`{param.default}`"
+            if isinstance(said := getattr(param, "show_default", None), str):
+                default = said
             out.append(f"| {written} | {default} | {getattr(param, 'help', '') or ''} |".replace("a|b", "a\\|b"))
         out.append("")
     return "\n".join(out).rstrip() + "\n"

@@ -1,7 +1,7 @@
 """`planner whatif` and `planner diff`: a study with changes, and two plans side by side."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -123,19 +123,27 @@ def whatif(
         _stop_on(reading)
         variants = variants_of(patches, axes, most, steps)
         with progress(quiet, stage="making the variants"):
-            _, warnings = studies_of(asked.study, variants)
+            studies, warnings = studies_of(asked.study, variants)
+        effort = asked.effort if gap is not None else _to_the_widest(asked.effort, studies)
         tell_findings(warnings)
         check_out(None)
         rows = rows_in(out)
         with progress(quiet, KEEPS_PLANS) as advance:
             answers = plan_variants(
-                asked.study, variants, asked.effort, asked.case, asked.base, advance, workers=workers, rows=rows
+                asked.study, variants, effort, asked.case, asked.base, advance, workers=workers, rows=rows
             )
         names = file_names(answers) if out is not None else None
-        report = review_variants(asked.study, answers, names, all, gap_asked_fraction=asked.effort.gap_fraction)
+        report = review_variants(asked.study, answers, names, all, gap_asked_fraction=effort.gap_fraction)
         deliver(report, format, None)
         tell_unsure(answers)
-        raise SystemExit(0 if report.good and answers and all_proven(answers, asked.effort.gap_fraction) else 1)
+        raise SystemExit(0 if report.good and answers and all_proven(answers, effort.gap_fraction) else 1)
+
+
+def _to_the_widest(effort: "Effort", studies: "Iterable[Study]") -> "Effort":
+    """The effort where a change of how replicas are filled is one of the changes: all to the same gap."""
+    from planner.solve.search import usual_gap_fraction
+
+    return replace(effort, gap_fraction=max([effort.gap_fraction, *map(usual_gap_fraction, studies)]))
 
 
 def diff(

@@ -130,7 +130,7 @@ def _sealed_as_before(data: dict[str, Any]) -> Iterator[None]:
 def _say_how_filled(data: dict[str, Any]) -> None:
     """Plans from when fixed shares, and one queue by waiting, went without saying say them."""
     study = data.get("study")
-    filled = study.get("utilisation") if isinstance(study, dict) else None
+    filled = study.setdefault("utilisation", {}) if isinstance(study, dict) else None
     if isinstance(filled, dict) and "spread" not in filled:
         with _sealed_as_before(data):
             filled.setdefault("basis", "fixed")

@@ -16,7 +16,7 @@ from planner.study.parts import Parts
 from planner.study.places import Loc, Place, Reading, quoted, read_record
 from planner.study.read import KEYS, catalogue_of_outages
 from planner.study.records.base import Record, Sourced
-from planner.study.records.policies import SHARES
+from planner.study.records.policies import BY_WAITING, SHARES
 from planner.study.records.study import Study, StudyFile
 from planner.study.resolve import RESOLVED
 
@@ -55,12 +55,18 @@ def _applied(study: Study, edits: Edits) -> dict[str, Any]:
 
 
 def _take_shares_of_basis(study: Study, filled: Any, changed: Iterable[Loc]) -> None:
-    """Another basis of utilisation brings its own shares, where those of the study were the usual ones of its basis."""
+    """Another basis of utilisation brings its own shares, where those of the study were the usual ones of its basis.
+
+    With fixed shares what says how requests wait is of no effect, and goes.
+    """
     before = study.utilisation.basis
     if not isinstance(filled, dict) or filled.get("basis") == before or ("utilisation", "basis") not in changed:
         return
     for name, usual in SHARES[before].items():
         if ("utilisation", name) not in changed and filled[name] == usual:
+            del filled[name]
+    for name in BY_WAITING if filled.get("basis") == "fixed" else ():
+        if ("utilisation", name) not in changed:
             del filled[name]
 
 

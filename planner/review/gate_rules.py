@@ -213,6 +213,11 @@ def _utilisation(asked: _Asked) -> Iterator[GateRow]:
         yield _row(rule, title, place, rule.most_fraction, value, "share", fix)
 
 
+def _no_more(asked: _Asked) -> str:
+    """What is known of the next figure: by waiting the drill may miss a way."""
+    return "breaks at" if asked.plan.problem.waiting is None else "the drill finds no way at"
+
+
 def _headroom(asked: _Asked) -> Iterator[GateRow]:
     rule = asked.policy.file.headroom
     if rule is None:
@@ -220,7 +225,7 @@ def _headroom(asked: _Asked) -> Iterator[GateRow]:
     value = Measured(MOST_DEMAND - 1, "no goal breaks by then")
     for margin in margins(asked.plan, asked.progress, ("demand",)):
         where = "in normal operation" if margin.failure == NORMAL else f"when {short_failure(margin.failure)} is lost"
-        value = Measured(margin.factor - 1, f"breaks at {percent(margin.breaks_at - 1, 2)} {where}")
+        value = Measured(margin.factor - 1, f"{_no_more(asked)} {percent(margin.breaks_at - 1, 2)} {where}")
     place = asked.policy.place.at("headroom")
     fix = f"planner whatif STUDY --set demand=x{1 + rule.least_growth_fraction:g}: what that headroom costs"
     title = "growth of demand that holds"

@@ -223,8 +223,7 @@ def _parts(said: Schema) -> Schema:
 
 
 _FILLED = {"minItems": 1}
-_BY_WAITING = ("spread", "arrivals_variation", "lengths_variation")
-_WAITING_DEFAULTS = {name: {"const": policies.Utilisation.model_fields[name].default} for name in _BY_WAITING}
+_WAITING_DEFAULTS = {name: {"const": policies.Utilisation.model_fields[name].default} for name in policies.BY_WAITING}
 _WRONG = _with("wrong_answers")
 
 CONDITIONS: Mapping[type[Record], tuple[Schema, ...]] = {

@@ -27,8 +27,8 @@ OFF = 1e-4
 FEWEST_ROWS, TIGHTEN_WORK = 20, 500_000
 """Linear programs by which replicas are limited, of those first that save the most by carrying too much: so many at the
 least, and columns times programs at the most."""
-Key = tuple[tuple[int, float], ...]
-"""(column, coefficient) of replicas that run"""
+Key = tuple[tuple[tuple[int, float], ...], float]
+"""(column, coefficient) of replicas that run, and those that run in any case"""
 
 
 class BelowCutoff:
@@ -153,4 +153,4 @@ class BelowCutoff:
 
 def key_of(runs: Expr) -> Key:
     """What replicas run by, of one placement in a state."""
-    return tuple(sorted(zip(runs.column.tolist(), runs.value.tolist(), strict=True)))
+    return tuple(sorted(zip(runs.column.tolist(), runs.value.tolist(), strict=True))), float(runs.constant[0])

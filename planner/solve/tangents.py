@@ -15,6 +15,7 @@ from planner.problem.algebra import Array, Expr, Rows, numbers, stacked
 from planner.problem.problem import most_machines
 from planner.problem.rules.formulas import is_normal
 from planner.problem.waiting import Waiting
+from planner.solve.below_cutoff import Key, key_of
 from planner.solve.by_number import Carried, Row
 from planner.solve.highs import Answer, Ends, Progress
 from planner.solve.integer_program import IntegerProgram
@@ -87,7 +88,7 @@ def below_tangents(carried: Carried, touched: Mapping[Row, float]) -> BelowTange
     p, program = carried.p, carried.program.extended()
     program.lower, program.upper = program.lower.copy(), program.upper.copy()
     program.integral = program.integral.copy()
-    of_runs = dict[tuple[tuple[int, float], ...], Expr]()
+    of_runs = dict[Key, Expr]()
     all_runs = list[Expr]()
     for s, runs, work, several in carried.chosen():
         names = [p.placements[e] for e in several]
@@ -95,7 +96,7 @@ def below_tangents(carried: Carried, touched: Mapping[Row, float]) -> BelowTange
         any_run = []
         for e, name in zip(several, names, strict=True):
             its = runs[np.array([e])]
-            key = tuple(sorted(zip(its.column.tolist(), its.value.tolist(), strict=True)))
+            key = key_of(its)
             if key not in of_runs:
                 of_runs[key] = program.columns(np.ones(1, dtype=bool), integral=True)
                 program.upper[of_runs[key].column] = 1.0

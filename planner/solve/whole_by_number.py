@@ -90,7 +90,7 @@ class WholeByNumber(WholePlan):
         return self.bought.window(self.bought.support([best, lp], True), best, WINDOW_FRACTION)
 
     def _bounds_all(self) -> bool:
-        """What is reckoned with bounds no plan: only what `bound` proves is taken up."""
+        """Bounds that are taken up are of all plans: `BelowCutoff` and every number prove them, the search does not."""
         return True
 
     @stage(WHOLE_NUMBERS)

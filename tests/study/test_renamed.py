@@ -50,7 +50,7 @@ def test_a_study_of_version_1_is_the_same_study_with_a_warning_for_each_old_name
     assert study == now
     warnings = [finding for finding in findings if "lead_months" in finding.expected]
     assert len(warnings) == 4 and all(finding.level == "warning" for finding in warnings)
-    assert "study.yaml:100: build_outs[0].clocks_months" in warnings[0].where and "schema_version: 2" in warnings[0].fix
+    assert "study.yaml:104: build_outs[0].clocks_months" in warnings[0].where and "schema_version: 2" in warnings[0].fix
 
 
 def test_a_study_that_names_no_version_may_be_of_either(tmp_path):

@@ -106,6 +106,9 @@ SHARES: Mapping[str, Mapping[str, float]] = {
 }
 """Basis -> how far replicas are filled at most, unless a study says otherwise: fixed, as assumed."""
 
+BY_WAITING = ("spread", "arrivals_variation", "lengths_variation")
+"""Fields of utilisation that say how requests wait."""
+
 
 class Utilisation(Record):
     """How far replicas may be filled."""
@@ -160,7 +163,7 @@ class Utilisation(Record):
     def _nothing_without_effect(self) -> Utilisation:
         """What says how requests wait is of no effect where they are taken not to."""
         if self.basis == "fixed":
-            for name in ("spread", "arrivals_variation", "lengths_variation"):
+            for name in BY_WAITING:
                 if getattr(self, name) != type(self).model_fields[name].default:
                     raise Contradiction(
                         f"{name} with basis: waiting",
