@@ -410,7 +410,7 @@ Written by `{command}` on {date.today()}: {installed}.
 One thread on a machine of two shared cores. Seconds are of the processor, user and system; several runs are given as
 median (least to largest). Every way to a linear program has the same optimum to 1e-6, or the page says WRONG. Studies
 are generated from the shipped inventories by a fixed seed (`benchmarks/studies.py`). In all of them replicas are filled
-to fixed shares (`utilisation: {{basis: fixed}}`), as peers know no waits; what plans by waiting take: [in time](in-time.md).
+to fixed shares (`utilisation: {{basis: fixed}}`), as peers know no waits: [in time](in-time.md) has plans by waiting.
 
 """
     goals = [goal for table in tables for goal in table.goals]
