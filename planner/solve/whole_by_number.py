@@ -15,6 +15,7 @@ from planner.problem.waiting import Of
 from planner.solve.below_cutoff import BelowCutoff
 from planner.solve.by_number import Carried
 from planner.solve.highs import Ends
+from planner.solve.integer_program import LARGE_COLUMNS
 from planner.solve.program import INFEASIBLE, OPTIMAL
 from planner.solve.search import MOST_PASSES, Search
 from planner.solve.stages import WHOLE_NUMBERS, stage
@@ -34,6 +35,8 @@ TIGHTENED = 1
 """How often the most replicas of plans below a cutoff are lowered: once more changes little."""
 PROOF_NODE_WORK = 1_200_000
 """Columns times nodes of the search for a proof of what was asked."""
+LARGE_NODES = 1
+"""Of the search for a proof in a large program: nearly all of it comes of the cuts at the root."""
 STEP, MOST_STEPS = 0.25, 1
 """How far above a bound the next cutoff is [of the asked gap], and how many there are: what is little above is proven
 in a part of the time that the asked one takes."""
@@ -52,7 +55,7 @@ class WholeByNumber(WholePlan):
     def __init__(self, search: Search, most: Mapping[Of, float], start: Decisions | None = None) -> None:
         super().__init__(search, start)
         self.carried = Carried(search, most)
-        self.integers = IntegerByNumber(self.carried)
+        self.integers = IntegerByNumber(self.carried, search.program.n > LARGE_COLUMNS)
         self.bought, self.tests = Bought(self.p, self.integers), WholeTests(search, self.integers)
         self.carried.reckon_as(self.lp_values, PART_OF_THEM, by_work=True)
 
@@ -68,6 +71,9 @@ class WholeByNumber(WholePlan):
         if self.best is None:
             self._make_whole_binding()
             self._first_plan()
+        if self._is_large():
+            self._improve_large()
+            return
         if not self._is_proven():
             self._search_around(self.bought.between)
             self._drop()
@@ -82,6 +88,18 @@ class WholeByNumber(WholePlan):
                 self._prove()
             if self._is_proven() or not is_cheaper:  # around the same plan the same would be searched
                 break
+        if not self._is_proven():
+            self._drop()
+
+    def _improve_large(self) -> None:
+        """Search a large program near its plan, prove what no plan costs less than, and search part by part."""
+        for n, neighbourhood in enumerate(self._neighbourhoods()):
+            if self.best is not None and not self._is_proven():
+                self.carried.reckon_as(self._values_of_best(self.best), 1.0)
+                self._search_around(neighbourhood)
+            if n == 0:
+                self._drop()
+                self._prove()
         if not self._is_proven():
             self._drop()
 
@@ -123,6 +141,10 @@ class WholeByNumber(WholePlan):
         asked_usd = self.best.cost_usd * (1 - self.effort.gap_fraction)
         self._say("what runs at the most in cheaper plans")
         below = BelowCutoff(self.carried, asked_usd)
+        if self._is_large():
+            below.is_all_ranged = True
+            self._raise_bound_to(below, asked_usd, LARGE_NODES)
+            return
         for _ in range(TIGHTENED):
             self.search.check_time()
             if not below.tighten(self.search.remaining_seconds()):
@@ -176,6 +198,11 @@ class WholeByNumber(WholePlan):
             if is_too_full and not self.carried.lower(values):
                 return
             values, answer = self._lifted(values), None
+            if is_too_full and self._is_large() and self.best is not None:
+                values = self._mended(values)
+                if values is None:
+                    return
+                continue
             if n < TIMES_BETWEEN and self.best is not None:
                 bounds = self.bought.between(values, self._lifted(self.best.values))
                 answer = self._part("below the best plan", bounds, self._start())
@@ -186,3 +213,10 @@ class WholeByNumber(WholePlan):
             if answer.values is None or not self._is_cheaper(answer.objective):
                 return
             values = answer.values
+
+    def _mended(self, values: np.ndarray) -> np.ndarray | None:
+        """Whole numbers with as little as possible added that some are not too full for their number; None where that
+        is no improvement."""
+        self.carried.reckon_as(values, 1.0)
+        answer = self._repaired(values)
+        return answer.values if answer.values is not None and self._is_cheaper(answer.objective) else None
