@@ -35,6 +35,8 @@ TIGHTENED = 1
 """How often the most replicas of plans below a cutoff are lowered: once more changes little."""
 PROOF_NODE_WORK = 1_200_000
 """Columns times nodes of the search for a proof of what was asked."""
+PART_OF_PLAN = 0.9
+"""Share that is reckoned with of the replicas of the best plan of a large program, around which it is searched."""
 LARGE_NODES = 1
 """Of the search for a proof in a large program: nearly all of it comes of the cuts at the root."""
 STEP, MOST_STEPS = 0.25, 1
@@ -55,7 +57,7 @@ class WholeByNumber(WholePlan):
     def __init__(self, search: Search, most: Mapping[Of, float], start: Decisions | None = None) -> None:
         super().__init__(search, start)
         self.carried = Carried(search, most)
-        self.integers = IntegerByNumber(self.carried, search.program.n > LARGE_COLUMNS)
+        self.integers = self.by_number = IntegerByNumber(self.carried, search.program.n > LARGE_COLUMNS)
         self.bought, self.tests = Bought(self.p, self.integers), WholeTests(search, self.integers)
         self.carried.reckon_as(self.lp_values, PART_OF_THEM, by_work=True)
 
@@ -92,16 +94,31 @@ class WholeByNumber(WholePlan):
             self._drop()
 
     def _improve_large(self) -> None:
-        """Search a large program near its plan, prove what no plan costs less than, and search part by part."""
+        """Search a large program near its plan, prove what no plan costs less than, and search part by part.
+
+        What is found may run fewer of each than the plan does: part of them is reckoned with. What may be given up is
+        looked for below tangents: of fewer nothing remains that a plan is full of.
+        """
         for n, neighbourhood in enumerate(self._neighbourhoods()):
             if self.best is not None and not self._is_proven():
-                self.carried.reckon_as(self._values_of_best(self.best), 1.0)
+                self.carried.reckon_as(self._values_of_best(self.best), PART_OF_PLAN)
                 self._search_around(neighbourhood)
             if n == 0:
-                self._drop()
+                self._drop_below_tangents()
                 self._prove()
         if not self._is_proven():
-            self._drop()
+            self._drop_below_tangents()
+
+    def _drop_below_tangents(self) -> None:
+        """Give up what no failure needs, once."""
+        if self.best is None:
+            return
+        self.carried.reckon_as(self._values_of_best(self.best), 1.0)
+        self.by_number.as_reckoned = False
+        try:
+            self._search_around(lambda best, lp: self.bought.at_most(best))
+        finally:
+            self.by_number.as_reckoned = True
 
     def _window(self, best: np.ndarray, lp: np.ndarray) -> Bounds:
         """Bounds around the best plan, in the pools that it or the linear program uses."""
@@ -199,9 +216,10 @@ class WholeByNumber(WholePlan):
                 return
             values, answer = self._lifted(values), None
             if is_too_full and self._is_large() and self.best is not None:
-                values = self._mended(values)
-                if values is None:
+                mended = self._mended(values)
+                if mended is None:
                     return
+                values = mended
                 continue
             if n < TIMES_BETWEEN and self.best is not None:
                 bounds = self.bought.between(values, self._lifted(self.best.values))
