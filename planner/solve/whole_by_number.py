@@ -21,7 +21,7 @@ from planner.solve.search import MOST_PASSES, Search
 from planner.solve.stages import WHOLE_NUMBERS, stage
 from planner.solve.tangents import IntegerByNumber
 from planner.solve.whole_numbers import Bought, Bounds, replicas_in_failures
-from planner.solve.whole_plan import TIMES_BETWEEN, WholePlan
+from planner.solve.whole_plan import PAYS_FRACTION, TIMES_BETWEEN, WholePlan
 from planner.solve.whole_tests import TestedPlan, WholeTests
 
 PART_OF_THEM = 0.8
@@ -94,20 +94,21 @@ class WholeByNumber(WholePlan):
             self._drop()
 
     def _improve_large(self) -> None:
-        """Search a large program near its plan, prove what no plan costs less than, and search part by part.
+        """Search a large program between its plan and the linear program while that pays, then prove what it can.
 
-        What is found may run fewer of each than the plan does: part of them is reckoned with. What may be given up is
-        looked for below tangents: of fewer nothing remains that a plan is full of.
+        What is looked for may run fewer of each than the plan does: part of them is reckoned with. What may be given up
+        is looked for below tangents: with fewer reckoned with the plan itself would be too full.
         """
-        for n, neighbourhood in enumerate(self._neighbourhoods()):
-            if self.best is not None and not self._is_proven():
-                self.carried.reckon_as(self._values_of_best(self.best), PART_OF_PLAN)
-                self._search_around(neighbourhood)
-            if n == 0:
-                self._drop_below_tangents()
-                self._prove()
-        if not self._is_proven():
+        for _ in range(self.effort.rounds):
+            if self.best is None or self._is_proven():
+                break
+            before_usd = self.best.cost_usd
+            self.carried.reckon_as(self._values_of_best(self.best), PART_OF_PLAN)
+            self._search_around(self.bought.between)
             self._drop_below_tangents()
+            if before_usd - self._best_usd() <= PAYS_FRACTION * self.effort.gap_fraction * before_usd:
+                break
+        self._prove()
 
     def _drop_below_tangents(self) -> None:
         """Give up what no failure needs, once."""
