@@ -119,8 +119,8 @@ class IntegerByNumber(IntegerProgram):
         a tangent: without further columns, and fuller than it may be where fewer run
     """
 
-    def __init__(self, carried: Carried, as_reckoned: bool = False) -> None:
-        self.carried, self.as_reckoned = carried, as_reckoned
+    def __init__(self, carried: Carried) -> None:
+        self.carried, self.as_reckoned = carried, False
         self._made: tuple[int, dict[Row, float], BelowTangents] | None = None
         super().__init__(carried.program)
 

@@ -15,7 +15,6 @@ from planner.problem.waiting import Of
 from planner.solve.below_cutoff import BelowCutoff
 from planner.solve.by_number import Carried
 from planner.solve.highs import Ends
-from planner.solve.integer_program import LARGE_COLUMNS
 from planner.solve.program import INFEASIBLE, OPTIMAL
 from planner.solve.search import MOST_PASSES, Search
 from planner.solve.stages import WHOLE_NUMBERS, stage
@@ -57,7 +56,7 @@ class WholeByNumber(WholePlan):
     def __init__(self, search: Search, most: Mapping[Of, float], start: Decisions | None = None) -> None:
         super().__init__(search, start)
         self.carried = Carried(search, most)
-        self.integers = self.by_number = IntegerByNumber(self.carried, search.program.n > LARGE_COLUMNS)
+        self.integers = self.by_number = IntegerByNumber(self.carried)
         self.bought, self.tests = Bought(self.p, self.integers), WholeTests(search, self.integers)
         self.carried.reckon_as(self.lp_values, PART_OF_THEM, by_work=True)
 
@@ -72,8 +71,13 @@ class WholeByNumber(WholePlan):
                 return
         if self.best is None:
             self._make_whole_binding()
+            self.by_number.as_reckoned = self._is_large()
+            self._first_plan()
+        if self.best is None and self._is_large():
+            self.by_number.as_reckoned = False
             self._first_plan()
         if self._is_large():
+            self.by_number.as_reckoned = True
             self._improve_large()
             return
         if not self._is_proven():

@@ -146,7 +146,7 @@ def test_large_programs_have_plans_and_bounds_beside_those_with_every_number(
     requests: int, fraction: float, surge: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s, least, _ = two_pools(requests, fraction, surge)
-    for module in (whole_by_number, reached, below_cutoff):
+    for module in (reached, below_cutoff):
         monkeypatch.setattr(module, "LARGE_COLUMNS", 0)
     plan = make_plan(s, Effort(gap_fraction=0.01))
     assert plan.proof.bound_usd - 1e-6 <= least <= plan.proof.cost_usd + 1e-6
