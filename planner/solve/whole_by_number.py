@@ -3,7 +3,9 @@
 As `whole_plan`, but that each placement is filled in each state no further than a line that touches what so many carry
 as are reckoned with there (`tangents`): at first as many as do the work of the linear program, or part of them; then as
 many as the best plan runs. Where whole numbers are too full nevertheless, their number is reckoned with in that state.
-The bound is that of the plans which cost less than what was asked for (`below_cutoff`).
+In a large program each is filled as far as that number may be instead, and what is too full is added to.
+The bound is that of the plans which cost less than what was asked for (`below_cutoff`); of a large program the most of
+each is not lowered first, as what is saved there in one place is little of the cost.
 """
 
 from collections.abc import Mapping
