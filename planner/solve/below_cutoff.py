@@ -23,6 +23,8 @@ from planner.solve.program import INFEASIBLE, INFINITY, OPTIMAL, Program
 
 MATTERS = 0.001
 """Of the asked gap, what replicas that carry more than they may save at the least where ranges are to rule that out."""
+ALL_MATTERS, FINER_FACTOR = 1e-5, 2.0
+"""The same, and the last number of a range by that before its first, where ranges go up to the most of any plan."""
 OFF = 1e-4
 """Replicas by which a linear program may miss the most that run."""
 FEWEST_ROWS, TIGHTEN_WORK = 20, 500_000
@@ -109,7 +111,7 @@ class BelowCutoff:
         """
         with self.carried.filled_as(self.most):
             saved = self._saved_by_too_much(seconds)
-            least = MATTERS * gap_fraction * abs(self.cutoff_usd)
+            least = (ALL_MATTERS if self.is_all_ranged else MATTERS) * gap_fraction * abs(self.cutoff_usd)
             program = self._with_ranges({row: usd for row, usd in saved.items() if usd > least})
             program.integral = program.integral.copy()
             program.integral[: len(integral)] = integral
@@ -151,7 +153,7 @@ class BelowCutoff:
                     low, high = ranges_up_to(self.caps[s, name])
                     ranged[key] = carried.add_ranges(program, s, e, runs, low, high, high)
                 elif key not in ranged:
-                    low, high = ranges_up_to(carried.most_of(name))
+                    low, high = ranges_up_to(carried.most_of(name), FINER_FACTOR)
                     ranged[key] = carried.add_ranges(program, s, e, runs, low, high, carried.caps_of(name, high))
                 of_state[e] = ranged[key]
             if of_state:

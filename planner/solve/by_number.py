@@ -81,8 +81,12 @@ class Ranged:
     number: Expr
 
 
-def ranges_up_to(most: float) -> tuple[Array, Array]:
+def ranges_up_to(most: float, factor: float = FACTOR) -> tuple[Array, Array]:
     """Fewest and most replicas of each range of the whole numbers from 1 to a largest.
+
+    Parameters
+    ----------
+    factor : the last number of a range by the number before its first
 
     Examples
     --------
@@ -93,7 +97,7 @@ def ranges_up_to(most: float) -> tuple[Array, Array]:
     lows, high = list[float](), max(1.0, float(np.floor(most + ROUNDING)))
     highs = list[float]()
     while high >= 1:
-        lows.append(float(np.floor(high / FACTOR)) + 1.0)
+        lows.append(float(np.floor(high / factor)) + 1.0)
         highs.append(high)
         high = lows[-1] - 1.0
     return np.array(lows[::-1]), np.array(highs[::-1])
