@@ -18,10 +18,13 @@ from planner.problem.algebra import Array, Expr, Rows
 from planner.problem.rules.formulas import is_normal
 from planner.solve.by_number import Carried, Ranged, Row, ranges_up_to
 from planner.solve.highs import PRIMAL, Answer, Ends, KeptHiGHS
+from planner.solve.integer_program import LARGE_COLUMNS
 from planner.solve.program import INFEASIBLE, INFINITY, OPTIMAL, Program
 
 MATTERS = 0.001
 """Of the asked gap, what replicas that carry more than they may save at the least where ranges are to rule that out."""
+ALL_MATTERS, FINER_FACTOR = 1e-5, 2.0
+"""The same, and the last number of a range by that before its first, where ranges go up to the most of any plan."""
 OFF = 1e-4
 """Replicas by which a linear program may miss the most that run."""
 FEWEST_ROWS, TIGHTEN_WORK = 20, 500_000
@@ -46,6 +49,8 @@ class BelowCutoff:
         """replicas in a state by which it is reckoned what may be carried: of any plan, or what do all of the work"""
         self.caps: dict[Row, float] = {}
         """replicas in a state that no such plan has more than, of those for which there is such a number"""
+        self.is_all_ranged = False
+        """whether ranges of a bound go up to the most of any plan where there is no such number; else there are none"""
 
     def tighten(self, seconds: float | None) -> bool:
         """Lower the most replicas of each placement in each state; whether any plan remains, as far as it is seen.
@@ -106,12 +111,14 @@ class BelowCutoff:
         """
         with self.carried.filled_as(self.most):
             saved = self._saved_by_too_much(seconds)
-            least = MATTERS * gap_fraction * abs(self.cutoff_usd)
+            least = (ALL_MATTERS if self.is_all_ranged else MATTERS) * gap_fraction * abs(self.cutoff_usd)
             program = self._with_ranges({row: usd for row, usd in saved.items() if usd > least})
             program.integral = program.integral.copy()
             program.integral[: len(integral)] = integral
             cutoff = program.scaled(min(cutoff_usd, self.cutoff_usd))
-            answer = program.answer(Ends(0.0, nodes, seconds, only_bound=True, cutoff=cutoff, bound_alone=True))
+            by_interior_point = self.carried.program.n > LARGE_COLUMNS
+            ends = Ends(0.0, nodes, seconds, -INFINITY, None, by_interior_point, True, cutoff, True)
+            answer = program.answer(ends)
         return replace(answer, values=None)
 
     def _saved_by_too_much(self, seconds: float | None) -> dict[Row, float]:
@@ -138,13 +145,16 @@ class BelowCutoff:
             of_state = dict[int, Ranged]()
             for e in several:
                 name = carried.p.placements[e]
-                if (s, name) not in rows or (s, name) not in self.caps:
+                if (s, name) not in rows or not (self.is_all_ranged or (s, name) in self.caps):
                     continue
                 its = runs[np.array([e])]
                 key = e, key_of(its)
-                if key not in ranged:
+                if key not in ranged and (s, name) in self.caps:
                     low, high = ranges_up_to(self.caps[s, name])
                     ranged[key] = carried.add_ranges(program, s, e, runs, low, high, high)
+                elif key not in ranged:
+                    low, high = ranges_up_to(carried.most_of(name), FINER_FACTOR)
+                    ranged[key] = carried.add_ranges(program, s, e, runs, low, high, carried.caps_of(name, high))
                 of_state[e] = ranged[key]
             if of_state:
                 carried.add_lines(program, of_state, s, work)

@@ -81,8 +81,12 @@ class Ranged:
     number: Expr
 
 
-def ranges_up_to(most: float) -> tuple[Array, Array]:
+def ranges_up_to(most: float, factor: float = FACTOR) -> tuple[Array, Array]:
     """Fewest and most replicas of each range of the whole numbers from 1 to a largest.
+
+    Parameters
+    ----------
+    factor : the last number of a range by the number before its first
 
     Examples
     --------
@@ -93,7 +97,7 @@ def ranges_up_to(most: float) -> tuple[Array, Array]:
     lows, high = list[float](), max(1.0, float(np.floor(most + ROUNDING)))
     highs = list[float]()
     while high >= 1:
-        lows.append(float(np.floor(high / FACTOR)) + 1.0)
+        lows.append(float(np.floor(high / factor)) + 1.0)
         highs.append(high)
         high = lows[-1] - 1.0
     return np.array(lows[::-1]), np.array(highs[::-1])
@@ -315,15 +319,21 @@ class Carried:
             ranged = dict[int, Ranged]()
             for e in carries:
                 name = self.p.placements[e]
-                most = max(self.most[name, False], self.most[name, True])
-                low = np.arange(1.0, max(1.0, float(np.floor(most + ROUNDING))) + 1.0)
-                most_in_pool = most_machines(self.p, self.p.pool_of[name]) / self.p.machines_per_replica[name]
-                cap = np.append(low[:-1], max(float(low[-1]), most_in_pool) + 1.0)
-                ranged[e] = self.add_ranges(program, s, e, runs, low, low, cap)
+                low = np.arange(1.0, max(1.0, float(np.floor(self.most_of(name) + ROUNDING))) + 1.0)
+                ranged[e] = self.add_ranges(program, s, e, runs, low, low, self.caps_of(name, low))
             self.add_lines(program, ranged, s, work)
         return program
+
+    def most_of(self, name: str) -> float:
+        """Replicas of a placement that are reckoned with at the most, in normal operation or a failure."""
+        return max(self.most[name, False], self.most[name, True])
+
+    def caps_of(self, name: str, high: Array) -> Array:
+        """What the replicas in each range up to the most are no more than in any plan: more than these may run."""
+        most_in_pool = most_machines(self.p, self.p.pool_of[name]) / self.p.machines_per_replica[name]
+        return np.append(high[:-1], max(float(high[-1]), most_in_pool) + 1.0)
 
     def numbers(self) -> float:
         """How many numbers of replicas there are in all states: columns of the program with every number."""
         names = self.p.placements
-        return len(self._states()) * sum(max(self.most[e, False], self.most[e, True]) for e in names)
+        return len(self._states()) * sum(self.most_of(e) for e in names)

@@ -112,10 +112,16 @@ def below_tangents(carried: Carried, touched: Mapping[Row, float]) -> BelowTange
 
 
 class IntegerByNumber(IntegerProgram):
-    """A view of the program in which all that is found keeps to what so many replicas carry, as far as it says."""
+    """A view of the program in which all that is found keeps to what so many replicas carry, as far as it says.
+
+    Parameters
+    ----------
+    as_reckoned : whether each placement is filled as far as the number may be that is reckoned with, rather than below
+        a tangent: without further columns, and fuller than it may be where fewer run
+    """
 
     def __init__(self, carried: Carried) -> None:
-        self.carried = carried
+        self.carried, self.as_reckoned = carried, False
         self._made: tuple[int, dict[Row, float], BelowTangents] | None = None
         super().__init__(carried.program)
 
@@ -141,6 +147,23 @@ class IntegerByNumber(IntegerProgram):
         fewer_routes: bool = False,
     ) -> Answer:
         """As that of a program without, by all routes in any case; its bound is none for all plans."""
+        if self.as_reckoned:
+            with self.carried.filled_as(self.carried.reckoned):
+                return super().solve(
+                    lower,
+                    upper,
+                    integral,
+                    start,
+                    gap_fraction,
+                    most_nodes,
+                    seconds,
+                    good_enough_usd,
+                    progress,
+                    only_bound,
+                    cutoff_usd,
+                    bound_alone,
+                    fewer_routes,
+                )
         program = self.program
         target = -INFINITY if good_enough_usd is None else program.scaled(good_enough_usd)
         cutoff = program.scaled(cutoff_usd)

@@ -3,7 +3,9 @@
 As `whole_plan`, but that each placement is filled in each state no further than a line that touches what so many carry
 as are reckoned with there (`tangents`): at first as many as do the work of the linear program, or part of them; then as
 many as the best plan runs. Where whole numbers are too full nevertheless, their number is reckoned with in that state.
-The bound is that of the plans which cost less than what was asked for (`below_cutoff`).
+In a large program each is filled as far as that number may be instead, and what is too full is added to.
+The bound is that of the plans which cost less than what was asked for (`below_cutoff`); of a large program the most of
+each is not lowered first, as what is saved there in one place is little of the cost.
 """
 
 from collections.abc import Mapping
@@ -20,7 +22,7 @@ from planner.solve.search import MOST_PASSES, Search
 from planner.solve.stages import WHOLE_NUMBERS, stage
 from planner.solve.tangents import IntegerByNumber
 from planner.solve.whole_numbers import Bought, Bounds, replicas_in_failures
-from planner.solve.whole_plan import TIMES_BETWEEN, WholePlan
+from planner.solve.whole_plan import PAYS_FRACTION, TIMES_BETWEEN, WholePlan
 from planner.solve.whole_tests import TestedPlan, WholeTests
 
 PART_OF_THEM = 0.8
@@ -34,6 +36,10 @@ TIGHTENED = 1
 """How often the most replicas of plans below a cutoff are lowered: once more changes little."""
 PROOF_NODE_WORK = 1_200_000
 """Columns times nodes of the search for a proof of what was asked."""
+PART_OF_PLAN = 0.9
+"""Share that is reckoned with of the replicas of the best plan of a large program, around which it is searched."""
+LARGE_NODES = 1
+"""Of the search for a proof in a large program: nearly all of it comes of the cuts at the root."""
 STEP, MOST_STEPS = 0.25, 1
 """How far above a bound the next cutoff is [of the asked gap], and how many there are: what is little above is proven
 in a part of the time that the asked one takes."""
@@ -52,7 +58,7 @@ class WholeByNumber(WholePlan):
     def __init__(self, search: Search, most: Mapping[Of, float], start: Decisions | None = None) -> None:
         super().__init__(search, start)
         self.carried = Carried(search, most)
-        self.integers = IntegerByNumber(self.carried)
+        self.integers = self.by_number = IntegerByNumber(self.carried)
         self.bought, self.tests = Bought(self.p, self.integers), WholeTests(search, self.integers)
         self.carried.reckon_as(self.lp_values, PART_OF_THEM, by_work=True)
 
@@ -67,7 +73,15 @@ class WholeByNumber(WholePlan):
                 return
         if self.best is None:
             self._make_whole_binding()
+            self.by_number.as_reckoned = self._is_large()
             self._first_plan()
+        if self.best is None and self._is_large():
+            self.by_number.as_reckoned = False
+            self._first_plan()
+        if self._is_large():
+            self.by_number.as_reckoned = True
+            self._improve_large()
+            return
         if not self._is_proven():
             self._search_around(self.bought.between)
             self._drop()
@@ -84,6 +98,34 @@ class WholeByNumber(WholePlan):
                 break
         if not self._is_proven():
             self._drop()
+
+    def _improve_large(self) -> None:
+        """Search a large program between its plan and the linear program while that pays, then prove what it can.
+
+        What is looked for may run fewer of each than the plan does: part of them is reckoned with. What may be given up
+        is looked for below tangents: with fewer reckoned with the plan itself would be too full.
+        """
+        for _ in range(self.effort.rounds):
+            if self.best is None or self._is_proven():
+                break
+            before_usd = self.best.cost_usd
+            self.carried.reckon_as(self._values_of_best(self.best), PART_OF_PLAN)
+            self._search_around(self.bought.between)
+            self._drop_below_tangents()
+            if before_usd - self._best_usd() <= PAYS_FRACTION * self.effort.gap_fraction * before_usd:
+                break
+        self._prove()
+
+    def _drop_below_tangents(self) -> None:
+        """Give up what no failure needs, once."""
+        if self.best is None:
+            return
+        self.carried.reckon_as(self._values_of_best(self.best), 1.0)
+        self.by_number.as_reckoned = False
+        try:
+            self._search_around(lambda best, lp: self.bought.at_most(best))
+        finally:
+            self.by_number.as_reckoned = True
 
     def _window(self, best: np.ndarray, lp: np.ndarray) -> Bounds:
         """Bounds around the best plan, in the pools that it or the linear program uses."""
@@ -123,6 +165,10 @@ class WholeByNumber(WholePlan):
         asked_usd = self.best.cost_usd * (1 - self.effort.gap_fraction)
         self._say("what runs at the most in cheaper plans")
         below = BelowCutoff(self.carried, asked_usd)
+        if self._is_large():
+            below.is_all_ranged = True
+            self._raise_bound_to(below, asked_usd, LARGE_NODES)
+            return
         for _ in range(TIGHTENED):
             self.search.check_time()
             if not below.tighten(self.search.remaining_seconds()):
@@ -176,6 +222,12 @@ class WholeByNumber(WholePlan):
             if is_too_full and not self.carried.lower(values):
                 return
             values, answer = self._lifted(values), None
+            if is_too_full and self._is_large() and self.best is not None:
+                mended = self._mended(values)
+                if mended is None:
+                    return
+                values = mended
+                continue
             if n < TIMES_BETWEEN and self.best is not None:
                 bounds = self.bought.between(values, self._lifted(self.best.values))
                 answer = self._part("below the best plan", bounds, self._start())
@@ -186,3 +238,10 @@ class WholeByNumber(WholePlan):
             if answer.values is None or not self._is_cheaper(answer.objective):
                 return
             values = answer.values
+
+    def _mended(self, values: np.ndarray) -> np.ndarray | None:
+        """Whole numbers with as little as possible added that some are not too full for their number; None where that
+        is no improvement."""
+        self.carried.reckon_as(values, 1.0)
+        answer = self._repaired(values)
+        return answer.values if answer.values is not None and self._is_cheaper(answer.objective) else None

@@ -12,7 +12,7 @@ from planner.plan.plan import make_plan
 from planner.problem.build import build
 from planner.problem.rules.formulas import is_normal
 from planner.problem.waiting import Queue, Waiting
-from planner.solve import by_waiting, whole_by_number
+from planner.solve import below_cutoff, by_waiting, reached, whole_by_number
 from planner.solve.below_cutoff import BelowCutoff
 from planner.solve.highs import Ends
 from planner.solve.lp_bound import relax
@@ -121,6 +121,35 @@ def test_the_cheapest_plans_are_never_ruled_out(requests: int, fraction: float, 
                 assert cap >= max(numbers[which] for numbers in cheapest)
     answer = below.bound(w.tests.integral(), 0.0, 1000, None, least * above)
     assert answer.bound <= least + 1e-6
+
+
+@pytest.mark.parametrize("requests, fraction, surge", [(4, 0.75, 1.0), (7, 0.3, 1.5), (6, 0.9, 1.0)])
+@pytest.mark.parametrize("above", [0.97, 1.001, 1.2, 2.0])
+def test_ranges_up_to_the_most_of_any_plan_rule_none_out(
+    requests: int, fraction: float, surge: float, above: float
+) -> None:
+    s, least, _ = two_pools(requests, fraction, surge)
+    w = searched(s)
+    cutoff_usd = least * above
+    below = BelowCutoff(w.carried, cutoff_usd)
+    without = below.bound(w.tests.integral(), 0.0, 1000, None, cutoff_usd)
+    below.is_all_ranged = True
+    answer = below.bound(w.tests.integral(), 0.0, 1000, None, cutoff_usd)
+    assert not below.caps
+    assert min(without.bound, cutoff_usd) - 1e-6 <= answer.bound <= least + 1e-6
+    if above < 1:
+        assert answer.status == INFEASIBLE and answer.bound == pytest.approx(cutoff_usd)
+
+
+@pytest.mark.parametrize("requests, fraction, surge", [(4, 0.75, 1.0), (7, 0.3, 1.5), (6, 0.9, 1.0)])
+def test_large_programs_have_plans_and_bounds_beside_those_with_every_number(
+    requests: int, fraction: float, surge: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s, least, _ = two_pools(requests, fraction, surge)
+    for module in (reached, below_cutoff):
+        monkeypatch.setattr(module, "LARGE_COLUMNS", 0)
+    plan = make_plan(s, Effort(gap_fraction=0.01))
+    assert plan.proof.bound_usd - 1e-6 <= least <= plan.proof.cost_usd + 1e-6
 
 
 @pytest.mark.parametrize("requests, fraction, surge", [(4, 0.75, 1.0), (7, 0.3, 1.5), (6, 0.9, 1.0)])
