@@ -16,7 +16,6 @@ from planner.emit.behaviour import (
 )
 from planner.emit.known import ALL, TARGETS
 from planner.emit.kubernetes_options import AS_IT_COMES, BY_REQUESTS
-from planner.emit.text import markdown_cell
 from planner.plan.in_hand import Plan
 from planner.questions.simulated import OF_SPREAD
 from planner.study.waiting import SPREADS, Spread
@@ -116,7 +115,7 @@ def spread_page(plan: Plan, target: str, options: Mapping[str, str]) -> str:
         inside = INSIDE.get(_as_set(plan, name, options))
         if inside is not None:
             enough = "yes" if name not in behind else "no" if inside.spread else "if that is"
-            lines.append(f"| {name} | {markdown_cell(inside.how)} | {markdown_cell(inside.source)} | {enough} |")
+            lines.append(f"| {name} | {_cell(inside.how)} | {_cell(inside.source)} | {enough} |")
     lines += ["", "What to do: one of these, for every placement with more than one replica.", "", *_to_do(counted), ""]
     routings = (OF_SPREAD["each"], NEARLY, OF_SPREAD[counted])
     lines += [
@@ -127,6 +126,11 @@ def spread_page(plan: Plan, target: str, options: Mapping[str, str]) -> str:
         "A balancer counts the requests that it has sent itself: of several beside each other each knows its own part.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    """Text of our own in a cell, with its `names`."""
+    return text.replace("|", "\\|")
 
 
 def _to_do(counted: Spread) -> list[str]:
@@ -143,8 +147,8 @@ def _to_do(counted: Spread) -> list[str]:
         "  kubernetes. Where gateways stand in front, set `domain` for both, and have the gateways ask for the names",
         "  under it: they then lead to pools with a picker. The name of a Service never does.",
         "- Behind each address a balancer of your own that sends a request to the replica with the fewest.",
-        f"- Less, but not much (`{NEARLY}`): names under `domain`, and a Gateway whose proxies send to pods, to",
-        "  that of two at random which has fewer requests, as Envoy Gateway does where nothing else is set.",
+        f"- Less, and often too little (`{NEARLY}`): names under `domain`, and a Gateway whose proxies send to pods,",
+        "  to that of two at random which has fewer requests, as Envoy Gateway does where nothing else is set.",
         "- Plan for what is there: `planner whatif PLAN --set utilisation.spread=each` says what that costs.",
     ]
 

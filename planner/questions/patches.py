@@ -25,6 +25,8 @@ from planner.study.tables import read_yaml, value_of
 
 NUMBER = r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+"
 FACTOR = re.compile(rf"[x×*] ?({NUMBER})|({NUMBER}) ?[x×]")
+MOST_FACTOR = 1e12
+"""Up to which a factor is written without an exponent."""
 PERCENT = re.compile(rf"([-+]?) ?({NUMBER}) ?%")
 FIGURES: dict[type[Record], tuple[str, ...]] = {
     Demand: ("requests_per_second",),
@@ -204,9 +206,11 @@ def _as_factor(new: object, loc: Loc, old: object) -> str | None:
         and factor_of(new) is None
     ):
         return "write a number of at least 0 after the x, as in x1.2"
-    is_number = isinstance(new, int | float) and not isinstance(new, bool)
-    if is_number and isinstance(old, tuple | Mapping | Record) and _figures(loc, old):
-        return f"write x{new:.12g} to multiply what is there; to replace a number, name its field"
+    if isinstance(new, bool) or not isinstance(new, int | float):
+        return None
+    if isinstance(old, tuple | Mapping | Record) and _figures(loc, old):
+        written = f"x{new:.12g}" if 0 <= new < MOST_FACTOR else "a factor, as in x1.2,"
+        return f"write {written} to multiply what is there; to replace a number, name its field"
     return None
 
 

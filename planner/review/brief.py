@@ -42,6 +42,7 @@ from planner.review.trust import (
     not_drilled,
     silent,
     speed_text,
+    spread_lines,
 )
 from planner.review.worst_first import protected_tiers
 from planner.study.records.plan import PlanFile
@@ -246,13 +247,13 @@ def _all_back(row: WorstFailure) -> str:
 def _trust(plan: Plan, part: dict[str, Section]) -> Section:
     """What breaks a goal first, the weakest figures that goals depend on, and how speeds and prices are known."""
     trust, rows = part["TRUST"].data, _weakest(part["KEY ASSUMPTIONS"].data)
-    lines = [_first_to_break(plan, trust)]
+    lines: list[Line] = [_first_to_break(plan, trust), *spread_lines(plan)]
     for a in rows:
         figure, share = f"{a.figure.kind} {a.figure.name}", percent(a.figure_fraction)
         line = f"{a.figure.evidence}: {figure}, {share} of {a.tier} at worst"
         lines.append(Judged(line, AT_RISK) if a.figure.weakness >= EVIDENCE.index("estimated") else line)
     known = (speed_text(trust["speed_share"]), prices_text(plan.cash))
-    shares = {name: trust[name] for name in ("speed_fraction", "price_fraction")}
+    shares = {name: trust[name] for name in ("speed_fraction", "price_fraction", "spread")}
     data = {"margins": trust["margins"][:1], "moves": trust["moves"][:1], **shares, "key_assumptions": rows}
     return Section("TRUST", (*lines, *known), data=data)
 

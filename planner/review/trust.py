@@ -16,6 +16,7 @@ from planner.review.report import AT_RISK, Column, Judged, Section, percent, sho
 from planner.review.traffic import ServedBy, requests_by, traffic_rows
 from planner.study.dependencies import NORMAL, profile_id
 from planner.study.records.study import Study
+from planner.study.waiting import SPREADS
 from planner.units import ROUNDING
 
 Progress = Callable[[str, float | None, str], None]
@@ -63,6 +64,7 @@ def trust_section(plan: Plan, progress: Progress = silent, with_margins: bool = 
     lines = [
         speed_text(by_speed),
         f"round trips: {_shares(by_round_trip)} (share of requests)",
+        *spread_lines(plan),
         prices_text(plan.cash),
         *_price_dates(plan),
         "demand: as the study states it; its assumptions stand under OUT OF SCOPE",
@@ -98,12 +100,19 @@ def trust_section(plan: Plan, progress: Progress = silent, with_margins: bool = 
         "speed_fraction": _fractions(by_speed),
         "round_trip_fraction": _fractions(by_round_trip),
         "price_fraction": _fractions(by_price),
+        "spread": None if p.waiting is None else p.waiting.said.spread,
         "margins_asked": with_margins,
         "margins": first_to_break,
         "moves": [_move(m, lowest) for m in first_to_break],
         "why_no_margins": why_not,
     }
     return Section("TRUST", tuple(lines), columns, first_to_break, after, data)
+
+
+def spread_lines(plan: Plan) -> tuple[str, ...]:
+    """What plans by waiting count on of whoever spreads requests over replicas: it decides most, and is assumed."""
+    waiting = plan.problem.waiting
+    return () if waiting is None else (f"assumed: {SPREADS[waiting.said.spread]} (utilisation.spread)",)
 
 
 def _move(m: Margin, lowest: Mapping[str, float]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -152,6 +153,13 @@ def _build(event: Any, events: Iterator[Any], loc: Loc, place: Place, lines: dic
     return fields
 
 
+def _is_finite(data: Any) -> bool:
+    """Whether no number in JSON is beyond what a float holds, or none at all."""
+    if isinstance(data, dict | list):
+        return all(map(_is_finite, data.values() if isinstance(data, dict) else data))
+    return not isinstance(data, float) or math.isfinite(data)
+
+
 def value_of(text: str, where: str, reading: Reading) -> Any:
     """A value as it would stand in a file: JSON, or a list or fields in the brackets of YAML; any other text is text.
 
@@ -161,10 +169,15 @@ def value_of(text: str, where: str, reading: Reading) -> Any:
     (['a', 'b'], 0.5, 'x2')
     """
     try:
-        return json.loads(text)
+        data = json.loads(text)
     except (ValueError, RecursionError):
         if not text.startswith(("[", "{")):
             return text
+    else:
+        if not _is_finite(data):
+            fix = "write a number below 1e308; to leave a limit out, write null"
+            reading.error(where, "finite numbers", quoted(text), fix)
+        return data
     nested = Reading()
     data = None
     try:

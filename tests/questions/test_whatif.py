@@ -340,6 +340,11 @@ def test_a_value_is_what_would_stand_in_the_file(text, value):
     assert of_text(text) == value
 
 
+@pytest.mark.parametrize("text", ["a=1e400", "a=[1, {\"b\": -1e999}]", "a=NaN", "a=Infinity"])
+def test_a_number_that_is_none_is_a_finding(text):
+    assert "expected finite numbers" in of_text(text)
+
+
 @pytest.mark.parametrize("text", ["a=[b", "a={b: 1", "a=[*b]", "a=[b]]", "a={b: 1, b: 2}", "a=[!!python/name:x b]"])
 def test_a_value_that_is_half_a_list_is_a_finding(text):
     assert of_text(text).startswith(f"--set '{text}'\n  expected ")
@@ -361,6 +366,7 @@ def test_a_list_of_names_is_set_from_the_command_line(tiny):
         ("demand[chat,london].requests_per_second", "-10%", "write x0.9:"),
         ("demand", "120%", "write x1.2 to multiply"),
         ("tiers[gold].survive[0].serve_fraction", "80%", "write 0.8 for a share, or x0.8 to multiply"),
+        ("demand", 1e308, "write a factor, as in x1.2, to multiply"),
         ("demand", "x", "write a number of at least 0 after the x, as in x1.2"),
         ("demand", "x-1", "write a number of at least 0 after the x, as in x1.2"),
         ("demand", "xnan", "write a number of at least 0 after the x, as in x1.2"),

@@ -98,7 +98,17 @@ def _check_failures_harder(parts: Parts, reading: Reading) -> None:
         expected = f"at most {filled.in_failure:g}, the utilisation in failures"
         fix = "exchange the two: headroom is kept in normal operation, for failures"
         reading.warning(parts.place.at("utilisation", "normal"), expected, f"{filled.normal:g}", fix)
+    shares = sorted({"normal", "in_failure"} & filled.model_fields_set)
+    if shares and "basis" not in filled.model_fields_set:
+        expected = "basis: waiting or fixed beside a share"
+        fix = (
+            "write basis: fixed to fill replicas to these shares, or basis: waiting to have them as limits beside waits"
+        )
+        reading.warning(parts.place.at("utilisation", shares[0]), expected, "no basis: by waiting", fix)
     for tier, place in parts.tiers:
+        if filled.basis == "waiting" and tier.first_token_ms is None and tier.percentile != USUAL_PERCENTILE:
+            fix = "write first_token_ms, or leave percentile out: it has no effect"
+            reading.warning(place.at("percentile"), "first_token_ms beside it", "none", fix)
         if filled.basis == "fixed" and tier.percentile != USUAL_PERCENTILE:
             fix = "leave utilisation.basis out, or this: it has no effect"
             reading.warning(place.at("percentile"), "utilisation by waiting", "basis: fixed", fix)

@@ -116,7 +116,8 @@ class Utilisation(Record):
     basis: Literal["waiting", "fixed"] = Field(
         "waiting",
         description="waiting: as far as first tokens come in time, round trip and wait included, by how many replicas "
-        "take from one queue; fixed: to the shares below, whatever their number, as if no request waited",
+        "run and how requests are spread over them; fixed: to the shares below, whatever their number, as if no "
+        "request waited",
     )
     normal: float = Field(
         1.0,
