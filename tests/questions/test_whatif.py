@@ -340,7 +340,7 @@ def test_a_value_is_what_would_stand_in_the_file(text, value):
     assert of_text(text) == value
 
 
-@pytest.mark.parametrize("text", ["a=1e400", "a=[1, {\"b\": -1e999}]", "a=NaN", "a=Infinity"])
+@pytest.mark.parametrize("text", ["a=1e400", 'a=[1, {"b": -1e999}]', "a=NaN", "a=Infinity"])
 def test_a_number_that_is_none_is_a_finding(text):
     assert "expected finite numbers" in of_text(text)
 
@@ -413,7 +413,7 @@ def test_what_a_patch_breaks_elsewhere_names_the_variant(tiny):
 
 
 def test_a_warning_of_all_variants_is_told_once(tiny):
-    change = {"utilisation": {"normal": 0.9, "in_failure": 0.8}}
+    change = {"utilisation": {"basis": "waiting", "normal": 0.9, "in_failure": 0.8}}
     common = patch("fuller", set=change)
     axis = tuple(patch(f"x{n}", set={"demand": f"x{n}"}) for n in (1, 2, 3))
     _, warnings = studies_of(tiny, variants_of([common], [axis]))
