@@ -208,17 +208,16 @@ def _as_they_end(client: Any, jobs: Mapping[int, Callable[[], Result]]) -> Ended
 
 
 def _result_of(future: Any) -> Any:
-    """What a future holds; None where several workers ended over it; `Lost` where the scheduler did."""
+    """What a future holds; None where workers ended over it, or with its result; `Lost` where the scheduler did."""
     from distributed import KilledWorker
 
-    if future.status == "finished":
-        return future.result()[1]
-    error = future.exception() if future.status == "error" else None
-    if error is None:
-        return Lost("the scheduler of the cluster ended")
-    if isinstance(error, KilledWorker):
+    try:
+        if future.status in ("finished", "error"):
+            return future.result()[1]
+    except KilledWorker:
         return None
-    raise error
+    # what had ended is under way again, for the worker that held its result ended
+    return None if future.status in ("lost", "pending") else Lost("the scheduler of the cluster ended")
 
 
 def _connected(scheduler: str | None) -> Any:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from helpers import write_study
@@ -22,7 +23,7 @@ from planner.interruption import interrupted
 from planner.plan.file import read_plan
 from planner.questions import whatif
 from planner.questions.rows import ROWS, Rows
-from planner.questions.side_by_side import Workers, side_by_side
+from planner.questions.side_by_side import Lost, Workers, _result_of, side_by_side
 from planner.questions.variants import variants_of
 from planner.questions.whatif import plan_variants
 from planner.solve.search import Effort
@@ -253,6 +254,15 @@ def test_a_cluster_that_loses_a_worker_answers_the_same(one_by_one, tmp_path):
         workers = Workers(1, "dask", cluster.scheduler_address)
         beside = plan_variants(study(), variants(), done=kill_one, workers=workers, rows=rows_in(tmp_path / "plans"))
         assert not pids and beside == answers and contents(tmp_path / "plans") == left_behind
+
+
+@pytest.mark.parametrize(
+    ("status", "result"), [("lost", None), ("pending", None), ("cancelled", Lost("the scheduler of the cluster ended"))]
+)
+def test_a_result_that_ended_with_its_worker_is_made_again(status, result):
+    """A worker may end between the word that a job is done and the fetching of what it made."""
+    pytest.importorskip("distributed", reason="the extra dask is not installed")
+    assert _result_of(SimpleNamespace(status=status)) == result
 
 
 # ------------------------------------------------------------------ the command
