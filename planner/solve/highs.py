@@ -117,9 +117,11 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
             self.highs.clearSolver()
         self._by(method)
         status = _run(self.highs)
-        if status == highspy.HighsModelStatus.kUnknown:
+        for other in (DUAL, PRIMAL, INTERIOR_POINT):
+            if status != highspy.HighsModelStatus.kUnknown:
+                break
             self.highs.clearSolver()  # a basis that led nowhere: once more from none
-            self._by(DUAL)
+            self._by(other)
             status = _run(self.highs)
         return _answer(self.highs, lp, status, False)
 
