@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
 
@@ -17,10 +18,21 @@ ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 NAME = re.compile(r"`([\w./-]+\.(?:csv|yaml))`:\s*$")
 EXTEND = ("add-a-rule", "add-a-section", "add-an-output-target")
-"""Pages that change the program are not followed here."""
+"""Pages that change the program: test_howto_extend.py follows them in a copy of it."""
 PAGES = sorted(page.stem for page in (ROOT / "docs" / "howto").glob("*.md") if page.stem not in EXTEND)
 LEAST_LIKE = 0.5
 """How like two lines are that say the same of two plans, at least."""
+
+
+def programs_in(folder: Path, planner: Sequence[str]) -> dict[str, str]:
+    """The environment of a shell in which `planner` and `python` are those of the tests."""
+    programs = folder / "programs"
+    programs.mkdir()
+    for name, words in (("planner", planner), ("python", [sys.executable])):
+        (programs / name).write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+        (programs / name).chmod(0o755)
+    path = os.pathsep.join([str(programs), os.environ["PATH"]])
+    return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "120"}
 
 
 def _plain(line: str) -> str:
@@ -30,15 +42,9 @@ def _plain(line: str) -> str:
 
 def _followed(page: Path, folder: Path) -> str:
     """The text of a page with what its commands say now."""
-    programs = folder / "programs"
-    programs.mkdir()
-    for name, words in (("planner", [sys.executable, "-m", "planner"]), ("python", [sys.executable])):
-        (programs / name).write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
-        (programs / name).chmod(0o755)
+    env = programs_in(folder, [sys.executable, "-m", "planner"])
     at = folder / "empty"
     at.mkdir()
-    path = os.pathsep.join([str(programs), os.environ["PATH"]])
-    env = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "120"}
     text, said, changed = page.read_text(encoding="utf-8"), "", 0
 
     def fresh(match: re.Match[str]) -> str:

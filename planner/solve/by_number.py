@@ -39,8 +39,11 @@ SAMPLES = 16
 """Numbers of a range of which what they carry is worked out; between them utilisation is taken to rise."""
 APART = 1e-9
 """Share by which a line is moved off what it must not cross."""
-TOO_FULL = 1e-7
+FULLER = 1e-7
 """Share by which replicas may be too full for their number: less than the audit overlooks."""
+PART_OF_THEM = 0.8
+"""Share that is reckoned with of the replicas that do the work of the linear program: a plan may run fewer, and it
+costs little, as the utilisation of many hardly rises with their number."""
 UNUSED_REPLICAS = 8.0
 """Reckoned with at first of a placement in a state: of one it would seem dearer than it is."""
 Range = tuple[str, float, float]
@@ -189,7 +192,7 @@ class Carried:
         for s, runs, work in self.running(values):
             number = np.maximum(1.0, np.floor(runs + ROUNDING))
             carried = self.waiting.largest(not is_normal(s), self.p.placements, number.tolist()) * runs
-            for i in np.flatnonzero(work > carried + TOO_FULL * np.maximum(1.0, work)).tolist():
+            for i in np.flatnonzero(work > carried + FULLER * np.maximum(1.0, work)).tolist():
                 row = s, self.p.placements[i]
                 if number[i] < self.reckoned.get(row, 0.0):
                     self.reckoned[row], any_fewer = float(number[i]), True

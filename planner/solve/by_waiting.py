@@ -30,6 +30,7 @@ from planner.problem.rules.gateway_limits import conditions, warm
 from planner.problem.rules.index_sets import as_vectors
 from planner.problem.rules.states import replicas_carry_traffic
 from planner.problem.waiting import Of
+from planner.solve.by_number import PART_OF_THEM, UNUSED_REPLICAS
 from planner.solve.enter_by_hours import goes_hour_by_hour
 from planner.solve.integer_program import LARGE_COLUMNS, IntegerProgram
 from planner.solve.lp_bound import relax
@@ -37,7 +38,7 @@ from planner.solve.program import INFINITY, OPTIMAL
 from planner.solve.reached import PART_GAP, SEARCH_GAP
 from planner.solve.search import Infeasible, Search, Solution, Status, TooFull, is_proven
 from planner.solve.whole_by_number import WholeByNumber
-from planner.solve.whole_plan import WholePlan
+from planner.solve.whole_plan import MANY_COLUMNS, WholePlan
 from planner.study.dependencies import NORMAL
 from planner.units import ROUNDING
 
@@ -46,15 +47,8 @@ TOO_FULL = 1e-6
 HALVED_FROM, ONE_FROM = 4, 8
 """Rounds from which a number that is too large is halved as well, and from which it is one: the search must end."""
 MOST_ROUNDS = 12
-PART_OF_THEM = 0.8
-"""Share that is reckoned with of the replicas that do the work of the linear program: a plan may run fewer, and it
-costs little, as the utilisation of many hardly rises with their number."""
-UNUSED_REPLICAS = 8.0
-"""Reckoned with of a placement that the linear program does not use: of one it would seem dearer than it is."""
 FEW_COLUMNS = 150
 """Of a program so small that it is searched from the most replicas as well, from which numbers fall elsewhere."""
-MOST_COLUMNS_BY_NUMBER = 50_000
-"""Of a program that is planned by the numbers of each state; larger ones are planned in rounds."""
 FAR_FROM_PROVEN = 5.0
 """Times the asked gap from which a plan by the numbers of each state is not all: it is looked for in rounds as well."""
 BOUND_NODE_WORK = 25_000
@@ -132,7 +126,7 @@ def _with_own_numbers(
     p = search.p
     if search.has_reserves or p.priced or p.measure is not None or search.by_hours is not None:
         return None
-    if search.program.n > MOST_COLUMNS_BY_NUMBER:
+    if search.program.n > MANY_COLUMNS:  # it would be searched with fewer routes, which know no numbers
         return None
     whole_plan = WholeByNumber(search, most, start)
     try:

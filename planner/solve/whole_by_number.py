@@ -15,7 +15,7 @@ import numpy as np
 from planner.problem.decisions import Decisions
 from planner.problem.waiting import Of
 from planner.solve.below_cutoff import BelowCutoff
-from planner.solve.by_number import Carried
+from planner.solve.by_number import PART_OF_THEM, Carried
 from planner.solve.highs import Ends
 from planner.solve.program import INFEASIBLE, OPTIMAL
 from planner.solve.search import MOST_PASSES, Search
@@ -25,9 +25,6 @@ from planner.solve.whole_numbers import Bought, Bounds, replicas_in_failures
 from planner.solve.whole_plan import PAYS_FRACTION, TIMES_BETWEEN, WholePlan
 from planner.solve.whole_tests import TestedPlan, WholeTests
 
-PART_OF_THEM = 0.8
-"""Share that is reckoned with of the replicas that do the work of the linear program: a plan may run fewer, and it
-costs little, as the utilisation of many hardly rises with their number."""
 FEW_NUMBERS = 1000
 """Of replicas of all placements in all states, up to which each is a column of the program."""
 WINDOW_FRACTION, MOST_WINDOWS = 0.2, 2

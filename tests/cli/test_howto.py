@@ -1,42 +1,28 @@
 """The how-to pages, followed word for word in an empty folder: files are written, commands run, answers compared."""
 
-import os
 import re
-import shlex
 import subprocess
-import sys
-from pathlib import Path
 
 import goldens
+import howto
 import pytest
 
-ROOT = Path(__file__).parents[2]
-EXTEND = ("add-a-rule", "add-a-section", "add-an-output-target")
-"""Pages that change the program: test_howto_extend.py follows them in a copy of it."""
-PAGES = [page for page in sorted((ROOT / "docs" / "howto").glob("*.md")) if page.stem not in EXTEND]
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
-NAME = re.compile(r"`([\w./-]+\.(?:csv|yaml))`:\s*$")
+PAGES = [howto.ROOT / "docs" / "howto" / f"{stem}.md" for stem in howto.PAGES]
 
 
 def blocks(text):
     """(kind, file or None, content) of every block; a file's name ends the sentence before it."""
-    for found in BLOCK.finditer(text):
-        name = NAME.search(text[: found.start()].rstrip())
+    for found in howto.BLOCK.finditer(text):
+        name = howto.NAME.search(text[: found.start()].rstrip())
         yield found[1], name[1] if name else None, found[2]
 
 
 @pytest.fixture
 def shell(tmp_path, planner_command):
     """Run commands in an empty folder, with `planner` and `python` those of the tests; gives what they print."""
-    programs = tmp_path / "programs"
-    programs.mkdir()
-    for name, words in (("planner", planner_command), ("python", [sys.executable])):
-        (programs / name).write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
-        (programs / name).chmod(0o755)
+    env = howto.programs_in(tmp_path, planner_command)
     folder = tmp_path / "empty"
     folder.mkdir()
-    path = os.pathsep.join([str(programs), os.environ["PATH"]])
-    env = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "120"}
 
     def run(commands):
         done = subprocess.run(["bash", "-euc", commands], cwd=folder, env=env, capture_output=True, text=True)
