@@ -18,8 +18,9 @@ from benchmarks import melange, memory, peers, questions, whole_plans
 from benchmarks.measure import Measured, alone, spread_of, versions
 from benchmarks.studies import SIZES, Size
 from benchmarks.tables import Goal, Table, attempted, differing, exponent, goals_table, ratio_row
+from benchmarks.whole_plans import Basis
 from planner.solve.highs import DUAL, INTERIOR_POINT
-from planner.solve.search import Block
+from planner.solve.search import USUAL_GAP_FRACTION, Block
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = ("highspy", "pulp", "linopy", "numpy")
@@ -80,7 +81,7 @@ WHY = {
     "third of that searches for whole replicas where parts of them hold",
 }
 """What limits a figure that is not reached, and what would lift it."""
-ONLY_FULL = ("relaxation-large", "relaxation-huge", "full-inventory", "periods", "drill")
+ONLY_FULL = ("questions-small", "relaxation-large", "relaxation-huge", "full-inventory", "periods", "drill")
 """What runs only when all is asked for, or by name."""
 PEERS = ("small", "medium")
 """Sizes at which all failures at once are within reach of peers."""
@@ -321,20 +322,23 @@ def melange_table(asked: Asked) -> Table:
 
 
 # ------------------------------------------------------------------ questions
-def warm(asked: Asked, name: str) -> Table:
-    """What-ifs, and with --full a matrix and a ladder, against a plan from nothing."""
+def warm(asked: Asked, name: str, basis: Basis = "fixed", many: bool = False) -> Table:
+    """What-ifs, and with `many` and --full a matrix and a ladder, against a plan from nothing."""
+    gap_fraction = max(asked.gap_fraction, USUAL_GAP_FRACTION[basis])
+    filled = "to fixed shares" if basis == "fixed" else "by waiting"
+    of = f"{name}, {basis}"
     table = Table(
-        "Questions about a plan",
+        f"Questions about a plan: {of}",
         ("question", "processor s", "one plan from nothing", "ratio", "largest gap"),
-        f"About {name}, to {asked.gap_fraction:.0%}. A what-if starts from the plan of the study as it is.",
+        f"About {name}, filled {filled}, to {gap_fraction:.0%}. A what-if starts from the plan of the study as it is.",
     )
     todo: list[tuple[str, Callable[..., Measured], tuple[object, ...]]] = [
         (question, questions.what_if, (question,)) for question in questions.QUESTIONS
     ]
-    if asked.full:
+    if many and asked.full:
         todo += [("matrix of 16", questions.matrix, ()), ("ladder, drilled", questions.ladder, ())]
     for question, function, arguments in todo:
-        measured = asked.run(f"{name}: {question}", function, name, asked.seed, asked.gap_fraction, *arguments)
+        measured = asked.run(f"{of}: {question}", function, name, asked.seed, basis, gap_fraction, *arguments)
         if measured is None:
             table.rows.append((question, "failed", "", "", ""))
             continue
@@ -342,7 +346,8 @@ def warm(asked: Asked, name: str) -> Table:
         ratio = measured.seconds / cold
         table.rows.append((question, f"{measured.seconds:,.1f}", f"{cold:,.1f}", f"{ratio:.2f}", f"{gap:.2%}"))
         most = QUESTION_RATIOS.get(question, WARM_RATIO)
-        table.goals.append(Goal(f"{question} / one plan from nothing", most, ratio, why=WHY["questions"]))
+        goal = f"{question} / one plan from nothing, {of}"
+        table.goals.append(Goal(goal, most, ratio, why=WHY["questions"]))
     return table
 
 
@@ -385,7 +390,9 @@ def benchmarks(asked: Asked) -> dict[str, Callable[[], Table]]:
         "memory": lambda: memory_table(asked, memory.cases()),
         "melange": lambda: melange_table(asked),
         "plans": lambda: plans(asked, _planned(asked.full)),
-        "questions": lambda: warm(asked, "quickstart"),
+        "questions": lambda: warm(asked, "quickstart", many=True),
+        "questions-by-waiting": lambda: warm(asked, "quickstart", "waiting"),
+        "questions-small": lambda: warm(asked, "small"),
         "relaxation-large": lambda: relaxation(asked, "large", SIZES["large"]),
         "relaxation-huge": lambda: relaxation(asked, "huge", SIZES["huge"]),
         "full-inventory": lambda: script(asked, "full_inventory"),

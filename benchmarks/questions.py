@@ -1,7 +1,7 @@
 """Questions about a plan that is there: what-ifs from it against cold ones, a matrix and a ladder against one plan."""
 
 from benchmarks.measure import Measured, Timer
-from benchmarks.whole_plans import study_named
+from benchmarks.whole_plans import Basis, study_named
 from planner.plan.plan import make_plan
 from planner.questions.ladder import climb, ladder_steps
 from planner.questions.patches import Change, Patch
@@ -32,9 +32,9 @@ def patch(path: str, factor: float) -> Patch:
     return Patch(f"{path} x{factor:g}", "", (Change(path, "set", f"x{factor:g}", "benchmark"),))
 
 
-def what_if(name: str, seed: int, gap_fraction: float, question: str) -> Measured:
+def what_if(name: str, seed: int, basis: Basis, gap_fraction: float, question: str) -> Measured:
     """A changed study planned from the plan of the study as it is; `cold_seconds`: planned from nothing."""
-    study, effort = study_named(name, seed), Effort(gap_fraction=gap_fraction)
+    study, effort = study_named(name, seed, basis), Effort(gap_fraction=gap_fraction)
     base = make_plan(study, effort)
     largest = max(base.purchases, key=lambda purchase: purchase.units)
     asked = changed(study, question, largest.offer)
@@ -51,9 +51,9 @@ def what_if(name: str, seed: int, gap_fraction: float, question: str) -> Measure
     return Measured(warm.proof.cost_usd, timer.seconds(), warm.proof.bound_usd, facts=facts)
 
 
-def matrix(name: str, seed: int, gap_fraction: float) -> Measured:
+def matrix(name: str, seed: int, basis: Basis, gap_fraction: float) -> Measured:
     """16 variants from the plan of the study as it is, in one process; `cold_seconds`: that plan."""
-    study, effort, timer = study_named(name, seed), Effort(gap_fraction=gap_fraction), Timer()
+    study, effort, timer = study_named(name, seed, basis), Effort(gap_fraction=gap_fraction), Timer()
     base = make_plan(study, effort)
     cold_seconds = timer.seconds()
     axes = [tuple(patch("demand", d) for d in DEMANDS), tuple(patch("prices[google/*]", q) for q in PRICES)]
@@ -64,9 +64,9 @@ def matrix(name: str, seed: int, gap_fraction: float) -> Measured:
     return Measured(base.proof.cost_usd, timer.seconds(), base.proof.bound_usd, facts=facts)
 
 
-def ladder(name: str, seed: int, gap_fraction: float) -> Measured:
+def ladder(name: str, seed: int, basis: Basis, gap_fraction: float) -> Measured:
     """The ladder of a study, drilled; `cold_seconds`: one plan of it."""
-    study, effort, timer = study_named(name, seed), Effort(gap_fraction=gap_fraction), Timer()
+    study, effort, timer = study_named(name, seed, basis), Effort(gap_fraction=gap_fraction), Timer()
     base = make_plan(study, effort)
     cold_seconds = timer.seconds()
     timer = Timer()

@@ -1,5 +1,7 @@
 """Whole plans as `planner plan` makes them, and plain HiGHS on the whole program of the same study."""
 
+from typing import Literal
+
 from benchmarks.measure import Measured, Timer
 from benchmarks.peers import entered, every_block, size_of
 from benchmarks.studies import SIZES, generated
@@ -17,14 +19,18 @@ from planner.study.read import data_folder, read_study
 from planner.study.records.study import Study, Utilisation
 
 EXAMPLES = ("quickstart", "buildout")
+Basis = Literal["fixed", "waiting"]
+"""How replicas are filled."""
 
 
-def study_named(name: str, seed: int) -> Study:
-    """An example that ships, or a generated study of a size; filled to fixed shares, as what peers know is linear."""
+def study_named(name: str, seed: int, basis: Basis = "fixed") -> Study:
+    """An example that ships, or a generated study of a size; filled to fixed shares where peers are to plan it, too:
+    what they know is linear."""
     if name in EXAMPLES:
         study, _ = read_study(data_folder("examples") / name)
-        return study.model_copy(update={"utilisation": Utilisation(basis="fixed")})
-    return generated(SIZES[name], name, seed)
+    else:
+        study = generated(SIZES[name], name, seed)
+    return study.model_copy(update={"utilisation": Utilisation(basis=basis)})
 
 
 def plan(name: str, seed: int, gap_fraction: float) -> Measured:

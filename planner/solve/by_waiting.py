@@ -37,6 +37,7 @@ from planner.solve.lp_bound import relax
 from planner.solve.program import INFINITY, OPTIMAL
 from planner.solve.reached import PART_GAP, SEARCH_GAP
 from planner.solve.search import Infeasible, Search, Solution, Status, TooFull, is_proven
+from planner.solve.similar_plan import known_replicas
 from planner.solve.whole_by_number import WholeByNumber
 from planner.solve.whole_plan import MANY_COLUMNS, WholePlan
 from planner.study.dependencies import NORMAL
@@ -94,6 +95,8 @@ def solve_by_waiting(
     for f in hints:
         if search.is_tested(f) and f not in search.dominated:
             search.enter((f, p.hours[0]))
+    if start is not None:
+        search.known.update(known_replicas(p, start))
     bound_usd = relax(search, start)
     at_first, is_small = _of_linear_program(search, most), search.program.n <= FEW_COLUMNS
     by_number = _with_own_numbers(search, most, planned, bound_usd, start)

@@ -4,16 +4,18 @@ Each is taken over only where it holds here as well: that is read off the two pr
 """
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
-from planner.problem.arrays import full
+from planner.problem.algebra import Rows
+from planner.problem.arrays import full, merged
 from planner.problem.decisions import Decisions, names, table
 from planner.problem.problem import Problem, State, states
-from planner.solve.program import INFINITY
-from planner.solve.search import Block, Survived
+from planner.problem.rules.costs import cost_usd
+from planner.solve.program import INFINITY, OPTIMAL
+from planner.solve.search import ARITHMETIC_FRACTION, Block, Search, Survived
 from planner.study.dependencies import NORMAL
 
 OF_FAILURES = (
@@ -81,12 +83,44 @@ def bound_that_holds_usd(p: Problem, similar: SimilarProblem) -> float:
     """
     before = similar.p
     differ = _fields_that_differ(p, before)
-    is_harder = before.failures.keys() <= p.failures.keys() and all(
-        _same_failure(p, before, f) for f in before.failures
-    )
     is_dearer = all(_no_less(getattr(p, name), getattr(before, name)) for name in differ & set(PRICES))
     stays = differ <= {*OF_FAILURES, *PRICES} and not (p.spend_years and differ & set(PRICES))
-    return similar.bound_usd if stays and is_harder and is_dearer else -INFINITY
+    return similar.bound_usd if stays and _fails_as_much(p, before) and is_dearer else -INFINITY
+
+
+def keep_to_bound(search: Search, p: Problem, similar: SimilarProblem) -> None:
+    """Let what a search finds cost, at the prices of a similar problem, no less than the bound there.
+
+    That cuts off no plan where every plan here is a plan there, whatever has become of prices: with it the linear
+    program costs about as much more than without as the bound there was above its own.
+
+    Formula
+        cost at the prices there  >=  bound there
+    Parameters
+    ----------
+    search : whose linear program survives all failures
+    p : the problem as it was asked
+    """
+    before = similar.p
+    differ = _fields_that_differ(p, before)
+    prices = differ & set(OF_PURCHASES_ALONE)
+    is_cost = p.measure is None and not p.priced and p.budget_usd is None and not p.spend_years
+    if not prices or not is_cost or differ - {*OF_FAILURES, *prices} or not _fails_as_much(p, before):
+        return
+    if similar.bound_usd == -INFINITY or search.by_hours is not None:
+        return
+    at_those_prices = replace(search.p, **{name: getattr(before, name) for name in prices})
+    cost, program = cost_usd(merged(at_those_prices)(NORMAL), search.x), search.program
+    least_usd = similar.bound_usd - ARITHMETIC_FRACTION * abs(similar.bound_usd)
+    row = Rows([("similar problem",)], (), cost, ">=", least_usd, size=max(1.0, abs(least_usd)))
+    program.add("costs_no_less_there", [row], as_rows=True)
+    if program.solve(search.remaining_seconds()) == OPTIMAL:
+        search.bound = max(search.bound, program.objective)
+
+
+def _fails_as_much(p: Problem, before: Problem) -> bool:
+    """Whether all that fails in a similar problem fails here, too, and asks the same."""
+    return before.failures.keys() <= p.failures.keys() and all(_same_failure(p, before, f) for f in before.failures)
 
 
 def states_that_stay(p: Problem, similar: SimilarProblem, start: Decisions, purchases: Decisions) -> set[Block]:

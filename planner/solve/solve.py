@@ -20,6 +20,7 @@ from planner.solve.search import Block, Effort, Infeasible, Progress, Search, So
 from planner.solve.similar_plan import (
     SimilarProblem,
     bound_that_holds_usd,
+    keep_to_bound,
     known_replicas,
     states_that_stay,
     take_over,
@@ -81,7 +82,7 @@ def solve(
         p,
         lambda p: Search(p, effort, solver, progress),
         lambda p, hints, start: _solve(p, remaining(), solver, progress, hints, start, value_limits, None),
-        lambda search, whole_plan, lp_bound: _planned(search, whole_plan, lp_bound, value_limits, start, p),
+        lambda search, whole_plan, lp_bound: _planned(search, whole_plan, lp_bound, value_limits, start, p, similar),
         hints,
         start,
         effort.gap_fraction,
@@ -109,8 +110,6 @@ def _solve(
     if start is not None:
         search.known.update(known_replicas(p, start))
     lp_bound = relax(search, start)
-    if similar is not None:
-        search.bound = max(search.bound, bound_that_holds_usd(asked, similar))
     if goes_hour_by_hour(search):
         whole_plan: WholePlan = WholeByHours(search, search.by_hours, start)
     else:
@@ -143,6 +142,9 @@ def _planned(
             read_marginals(search, summary)
             if value_limits and search.by_hours is None and not search.out_of_time():
                 confirm(search, summary)
+    if similar is not None:
+        search.bound = max(search.bound, bound_that_holds_usd(asked, similar))
+        keep_to_bound(search, asked, similar)
     stopped = False
     try:
         if interrupted() or (search.by_hours is not None and search.by_hours.interrupted):  # what can be had at once

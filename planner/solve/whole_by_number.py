@@ -18,7 +18,7 @@ from planner.solve.below_cutoff import BelowCutoff
 from planner.solve.by_number import PART_OF_THEM, Carried
 from planner.solve.highs import Ends
 from planner.solve.program import INFEASIBLE, OPTIMAL
-from planner.solve.search import MOST_PASSES, Search
+from planner.solve.search import MOST_PASSES, Search, Survived
 from planner.solve.stages import WHOLE_NUMBERS, stage
 from planner.solve.tangents import IntegerByNumber
 from planner.solve.whole_numbers import Bought, Bounds, replicas_in_failures
@@ -37,6 +37,8 @@ PART_OF_PLAN = 0.9
 """Share that is reckoned with of the replicas of the best plan of a large program, around which it is searched."""
 LARGE_NODES = 1
 """Of the search for a proof in a large program: nearly all of it comes of the cuts at the root."""
+FAR_DEARER = 5.0
+"""Times the asked gap from which a similar plan is not searched near: less of all is wanted here."""
 STEP, MOST_STEPS = 0.25, 1
 """How far above a bound the next cutoff is [of the asked gap], and how many there are: what is little above is proven
 in a part of the time that the asked one takes."""
@@ -57,14 +59,18 @@ class WholeByNumber(WholePlan):
         self.carried = Carried(search, most)
         self.integers = self.by_number = IntegerByNumber(self.carried)
         self.bought, self.tests = Bought(self.p, self.integers), WholeTests(search, self.integers)
-        self.carried.reckon_as(self.lp_values, PART_OF_THEM, by_work=True)
+        self._reckon_as_linear_program()
 
     def _run(self) -> None:
         if self.start is not None:
             self._keep_similar_plan(self.start)
             if self.best is None or not (self.effort.quick or self._is_proven()):
                 self._make_whole_binding()
-                self._search_near(self.start)
+                if self._is_far_from_proven():
+                    self._reckon_as_linear_program()
+                    self._first_plan()
+                else:
+                    self._search_near(self.start)
             if self.best is not None and self.effort.quick:
                 self._drop()
                 return
@@ -95,6 +101,10 @@ class WholeByNumber(WholePlan):
                 break
         if not self._is_proven():
             self._drop()
+
+    def _is_far_from_proven(self) -> bool:
+        """Whether the best plan is so dear that what is near it matters little."""
+        return self.best is not None and self.gap(self.best) > FAR_DEARER * self.effort.gap_fraction
 
     def _improve_large(self) -> None:
         """Search a large program between its plan and the linear program while that pays, then prove what it can.
@@ -196,13 +206,27 @@ class WholeByNumber(WholePlan):
             self.carried.reckon_as(self._values_of_best(self.best), 1.0)
         return passed
 
+    def _keep_similar_plan(self, start: Decisions) -> None:
+        """Keep a similar plan where it is a plan of this problem, too: each state is filled by its own numbers."""
+        self.carried.reckon_as(self._with_replicas_in_failures(self._as_values(start), self.search.known), 1.0)
+        super()._keep_similar_plan(start)
+        if self.best is None:
+            self._reckon_as_linear_program()
+
+    def _reckon_as_linear_program(self) -> None:
+        """Reckon with part of as many replicas as do the work of the linear program."""
+        self.carried.reckon_as(self.lp_values, PART_OF_THEM, by_work=True)
+
     def _values_of_best(self, best: TestedPlan) -> np.ndarray:
         """Values of the best plan, with as many replicas in failures as its tests found: these may be others than what
         the program chose."""
-        values = self._lifted(best.values)
+        return self._with_replicas_in_failures(self._lifted(best.values), best.survived)
+
+    def _with_replicas_in_failures(self, values: np.ndarray, survived: Survived) -> np.ndarray:
+        """Values with as many replicas in failures as these were survived with, where that is known."""
         for own in replicas_in_failures(self.search.program):
             (s,) = own.scope
-            replicas = best.survived.get((s[1], s[0]))
+            replicas = survived.get((s[1], s[0]))
             if replicas and (own.name, s) in replicas:
                 values[own.columns] = replicas[own.name, s][own.elements]
         return values

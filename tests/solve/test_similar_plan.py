@@ -13,11 +13,13 @@ from planner.plan.decisions import decisions_of, problem_of
 from planner.plan.plan import make_plan
 from planner.problem.build import build
 from planner.problem.rules.index_sets import as_vectors
+from planner.solve.lp_bound import relax
 from planner.solve.program import Program
 from planner.solve.search import Effort, Search, unhurt
-from planner.solve.similar_plan import known_replicas
+from planner.solve.similar_plan import SimilarProblem, keep_to_bound, known_replicas
 from planner.solve.solve import solve
 from planner.solve.whole_plan import WholePlan
+from planner.study.records.policies import Utilisation
 from planner.study.records.study import Goal
 
 SEEDS = (0, 2, 6)
@@ -147,3 +149,77 @@ def test_what_asks_for_more_goals_alone_is_compared_with_what_was_planned(monkey
     dearer = make_plan(changed(base.study, {"prices[a/*]": "x1.5"}), start=base)
     assert [len(p.failures) > 1 for p in solved] == [False, True]
     assert dearer.without_goals.cost_usd == pytest.approx(6) != base.without_goals.cost_usd
+
+
+def with_prices(study, factor):
+    """The study with other prices of the first half of its offers."""
+    changed_ones = study.prices[: (len(study.prices) + 1) // 2]
+    prices = tuple(
+        price.model_copy(update={"price_usd_per_machine_hour": factor * price.price_usd_per_machine_hour})
+        if price in changed_ones
+        else price
+        for price in study.prices
+    )
+    return study.model_copy(update={"prices": prices})
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("factor", [0.5, 0.9, 1.3])
+def test_the_bound_at_other_prices_cuts_off_no_plan(seed, factor):
+    """With the bound of the study as it is the linear program costs no less than without, and no more than any plan."""
+    effort = Effort(gap_fraction=0.001)
+    base = make_plan(random_study(seed, "small"), effort)
+    asked = with_prices(base.study, factor)
+    best = make_plan(asked, effort)
+    search = Search(p := build(asked), effort, None, lambda *told: None)
+    before = relax(search)
+    keep_to_bound(search, p, SimilarProblem(problem_of(base), base.proof.bound_usd))
+    assert before <= search.bound <= best.proof.cost_usd * (1 + 1e-6)
+    warm = make_plan(asked, effort, start=base)
+    assert warm.proof.bound_usd <= best.proof.cost_usd * (1 + 1e-6)
+    assert best.proof.bound_usd <= warm.proof.cost_usd * (1 + 1e-6)
+
+
+def test_the_bound_at_other_prices_is_worth_what_the_cheapest_way_to_it_costs():
+    """11 requests/s at 5 a machine: 2.2 machines at each of two sites, 2 and 3 USD, whole ones 3: 15 USD. Where those
+    of the first cost 1 USD the linear program costs 2.2 + 6.6. What costs 15 at the prices before costs at the least
+    (15 - 6.6) / 2 + 6.6 = 10.8; the plan, 3 and 3 machines, 12."""
+    base = make_plan(two_sites(demand={("w", "o"): 11.0}), Effort(gap_fraction=0.0))
+    asked = changed(base.study, {"prices[a/*]": "x0.5"})
+    search = Search(p := build(asked), Effort(), None, lambda *told: None)
+    assert base.proof.bound_usd == pytest.approx(15.0) and relax(search) == pytest.approx(8.8)
+    keep_to_bound(search, p, SimilarProblem(problem_of(base), base.proof.bound_usd))
+    assert search.bound == pytest.approx(10.8, rel=1e-5)
+    assert make_plan(asked, Effort(gap_fraction=0.0), start=base).proof.cost_usd == pytest.approx(12.0)
+
+
+@pytest.mark.parametrize("change", [{"demand": "x0.9"}, {"prices[a/*]": "x0.5", "demand": "x0.9"}])
+def test_a_bound_of_another_demand_says_nothing(change):
+    base = make_plan(two_sites(demand={("w", "o"): 11.0}), Effort(gap_fraction=0.0))
+    search = Search(p := build(changed(base.study, change)), Effort(), None, lambda *told: None)
+    before = relax(search)
+    keep_to_bound(search, p, SimilarProblem(problem_of(base), base.proof.bound_usd))
+    assert search.bound == before
+
+
+@pytest.mark.parametrize("seed", [0, 2, 3, 5])
+def test_a_plan_by_waiting_is_kept_where_it_holds_and_its_bound_does(seed, monkeypatch):
+    """One more goal that it survives anyway: nothing is looked for beside it."""
+    study = random_study(seed, "small").model_copy(update={"utilisation": Utilisation(spread="least-requests")})
+    effort = Effort(gap_fraction=0.2)
+    base = make_plan(study, effort)
+    assert base.proof.status == "proven" and problem_of(base).waiting is not None
+    tier = study.tiers[0]
+    more = tier.model_copy(update={"survive": (*tier.survive, Goal(any="site", within_seconds=3600.0))})
+    parts, original = [], WholePlan._part
+
+    def counted(self, label, *args, **more):
+        if len(self.search.failures()) > 0:
+            parts.append(label)
+        return original(self, label, *args, **more)
+
+    monkeypatch.setattr(WholePlan, "_part", counted)
+    plan = make_plan(study.model_copy(update={"tiers": (more, *study.tiers[1:])}), effort, start=base)
+    assert plan.proof.status == "proven" and audit(plan).passed
+    assert plan.proof.cost_usd <= base.proof.cost_usd * (1 + 1e-9)
+    assert not parts
