@@ -130,7 +130,7 @@ def relaxation(asked: Asked, name: str, size: Size) -> Table:
             return table
         ours.append(own)
         blocks = own.facts["blocks"]
-        limit = max(LEAST_LIMIT_SECONDS, LIMIT_FACTOR * own.facts["wall_seconds"])
+        limit = max(LEAST_LIMIT_SECONDS, LIMIT_FACTOR * max(own.facts["wall_seconds"], own.seconds))
         for way, function, arguments in _ways(name, asked.full, blocks, limit, n):
             found.setdefault(way, []).append(asked.run(f"{name}: {way}", function, size, seed, *arguments))
     table.rows.append(ratio_row("ours", ours, ours))

@@ -88,8 +88,7 @@ def make_plan(
         without_goals = None if known is None else _already_planned(known, no_goals, effort)
         if without_goals is None:
             shorter = _to_end_at(effort, began, SHORT_SOLVE_FRACTION)
-            similar = None if known is None else _similar_without_goals(known)
-            reference = solve(no_goals, shorter, solver, renamed(progress, WITHOUT_GOALS), similar=similar)
+            reference = solve(no_goals, shorter, solver, renamed(progress, WITHOUT_GOALS))
             without_goals = _without_goals(no_goals, reference.decisions, reference.cost_usd, reference.bound_usd)
     with stage(BUILDING):
         p = build(study, case)
@@ -154,12 +153,6 @@ def _similar(start: Plan) -> SimilarProblem:
     """The problem of a plan, with its bound where this version proved it."""
     proof, is_ours = start.file.proof, start.file.planner_version == __version__
     return SimilarProblem(start.problem, proof.bound_usd) if is_ours else SimilarProblem(start.problem)
-
-
-def _similar_without_goals(start: Plan) -> SimilarProblem | None:
-    """The problem of what a plan was compared with, with its bound; None where another version proved it."""
-    is_ours = start.file.planner_version == __version__
-    return SimilarProblem(start.problem_without_goals, start.file.without_goals.bound_usd) if is_ours else None
 
 
 def _already_planned(start: Plan, no_goals: Problem, effort: Effort) -> WithoutGoals | None:
