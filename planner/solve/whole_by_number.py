@@ -22,7 +22,7 @@ from planner.solve.search import MOST_PASSES, Search
 from planner.solve.stages import WHOLE_NUMBERS, stage
 from planner.solve.tangents import IntegerByNumber
 from planner.solve.whole_numbers import Bought, Bounds, replicas_in_failures
-from planner.solve.whole_plan import PART_NODES, TIMES_BETWEEN, WholePlan
+from planner.solve.whole_plan import PAYS_FRACTION, TIMES_BETWEEN, WholePlan
 from planner.solve.whole_tests import TestedPlan, WholeTests
 
 FEW_NUMBERS = 1000
@@ -35,8 +35,6 @@ PROOF_NODE_WORK = 1_200_000
 """Columns times nodes of the search for a proof of what was asked."""
 PART_OF_PLAN = 0.9
 """Share that is reckoned with of the replicas of the best plan of a large program, around which it is searched."""
-LOOSE_WINDOW_FRACTION = 0.5
-"""How far from the best plan of a large program a window reaches in which replicas in failures are divisible."""
 LARGE_NODES = 1
 """Of the search for a proof in a large program: nearly all of it comes of the cuts at the root."""
 STEP, MOST_STEPS = 0.25, 1
@@ -104,50 +102,16 @@ class WholeByNumber(WholePlan):
         What is looked for may run fewer of each than the plan does: part of them is reckoned with. What may be given up
         is looked for below tangents: with fewer reckoned with the plan itself would be too full.
         """
-        for search in (self._search_between, self._search_loosely)[: self.effort.rounds]:
-            if self.best is not None and not self._is_proven():
-                search(self.best)
-                self._drop_below_tangents()
+        for _ in range(self.effort.rounds):
+            if self.best is None or self._is_proven():
+                break
+            before_usd = self.best.cost_usd
+            self.carried.reckon_as(self._values_of_best(self.best), PART_OF_PLAN)
+            self._search_around(self.bought.between)
+            self._drop_below_tangents()
+            if before_usd - self._best_usd() <= PAYS_FRACTION * self.effort.gap_fraction * before_usd:
+                break
         self._prove()
-
-    def _search_between(self, best: TestedPlan) -> None:
-        """Search between the best plan and the linear program, with part of what the plan runs."""
-        self.carried.reckon_as(self._values_of_best(best), PART_OF_PLAN)
-        self._search_around(self.bought.between)
-
-    def _search_loosely(self, best: TestedPlan) -> None:
-        """Search a wide window of the best plan with replicas in failures divisible, then between what it finds and the
-        best plan with all that is whole.
-
-        With fewer columns whole much more is free in as many nodes. Below tangents what is found is hardly too full.
-        """
-        self.carried.reckon_as(self._values_of_best(best), 1.0)
-        values, lp = self._lifted(best.values), self._lifted(self.lp_values)
-        bounds = self.bought.window(self.bought.support([values, lp], True), values, LOOSE_WINDOW_FRACTION)
-        self.by_number.as_reckoned = False
-        try:
-            answer = self._solve(
-                "replicas in failures divisible",
-                bounds,
-                self._part_gap(),
-                PART_NODES,
-                self._start(),
-                integral=self.integers.integral,
-            )
-        finally:
-            self.by_number.as_reckoned = True
-        if answer.values is None or not self._is_cheaper(answer.objective):
-            return
-        values = answer.values
-        self.carried.reckon_as(values, 1.0)
-        for _ in range(TIMES_BETWEEN):
-            bounds = self.bought.between(self._lifted(values), self._lifted(best.values))
-            answer = self._part("below the best plan", bounds)
-            if answer.values is None or not self._is_cheaper(answer.objective) or self._test(answer.values):
-                return
-            values = self._lifted(answer.values)
-            if not self.carried.lower(values):
-                return
 
     def _drop_below_tangents(self) -> None:
         """Give up what no failure needs, once."""
