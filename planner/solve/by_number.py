@@ -258,7 +258,9 @@ class Carried:
         return running(a, self.search.x, s), replica_seconds_used(a, self.search.x, s)
 
     # -------------------------------------------------------------- ranges of numbers
-    def add_ranges(self, program: Program, s: State, e: int, runs: Expr, low: Array, high: Array, cap: Array) -> Ranged:
+    def add_ranges(
+        self, program: Program, s: State, e: int, runs: Expr, low: Array, high: Array, cap: Array | None
+    ) -> Ranged:
         """Add columns of whether the replicas of a placement that run are in a range, and of how many these are.
 
         Parameters
@@ -266,12 +268,17 @@ class Carried:
         e : position of the placement
         runs : replicas that run in the state, of all placements
         low, high : fewest and most replicas of each range
-        cap : what these are no more than in any plan that is looked for
+        cap : what these are no more than in any plan that is looked for; None: the most of the range, and those that
+            run beyond the last, which do all of the work there is, are counted apart and carry nothing
         """
         name, every = self.p.placements[e], np.ones(len(low), dtype=bool)
         is_in, number = program.columns(every, integral=True), program.columns(every)
         program.upper[is_in.column] = 1.0
-        program.upper[number.column] = np.append(high[:-1], INFINITY)  # more than do all of the work may run
+        # more than do all of the work may run
+        program.upper[number.column] = high if cap is None else np.append(high[:-1], INFINITY)
+        counted = total(number)
+        if cap is None:
+            counted, cap = counted + program.column(), high
         keys = [(name, most) for most in high.tolist()]
         program.add(
             "numbers_are_in_their_range",
@@ -280,7 +287,7 @@ class Carried:
         program.add(
             "a_number_is_in_one_range",
             [
-                Rows([(name,)], (s,), total(number), "==", runs[np.array([e])]),
+                Rows([(name,)], (s,), counted, "==", runs[np.array([e])]),
                 Rows([(name,)], (s,), total(is_in), "<=", 1.0),
             ],
             as_rows=True,

@@ -74,6 +74,7 @@ class Ends:
     cutoff : an objective below which values are wanted: where an integer search proves that there are none, it is the
         bound, and the answer is infeasible
     bound_alone : whether no values are wanted: no program is solved for these alone
+    restarts : whether an integer search may presolve anew at its root, with what it has fixed there
     """
 
     gap_fraction: float = 0.0
@@ -85,6 +86,7 @@ class Ends:
     only_bound: bool = False
     cutoff: float = INFINITY
     bound_alone: bool = False
+    restarts: bool = True
 
 
 class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
@@ -162,6 +164,8 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
         if ends.bound_alone:
             set_option(highs, "mip_heuristic_effort", 0.0)
             set_option(highs, "mip_heuristic_run_root_reduced_cost", False)
+        if not ends.restarts:
+            set_option(highs, "mip_allow_restart", False)
         if ends.cutoff < INFINITY:
             set_option(highs, "objective_bound", ends.cutoff)
         if start is not None:

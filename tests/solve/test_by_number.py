@@ -141,6 +141,25 @@ def test_ranges_up_to_the_most_of_any_plan_rule_none_out(
         assert answer.status == INFEASIBLE and answer.bound == pytest.approx(cutoff_usd)
 
 
+@pytest.mark.parametrize("more", [0.0, 1.0, 5.0])
+def test_more_may_run_than_do_all_of_the_work_and_carry_no_more(more: float) -> None:
+    w = searched(waits(asked(demand={("w", "o"): 3}, bought=[offer("p/a/m", 1, most_units=40.0)])))
+    below = BelowCutoff(w.carried, 40.0)
+    below.is_all_ranged = True
+    (row,) = {(s, e) for s, e in w.carried.reckoned if is_normal(s) and w.p.pool_of[e] == "p/a/m"}
+    most = w.carried.most_of(row[1])
+    ((runs, e),) = [
+        (runs, e) for s, runs, _, several in w.carried.chosen() for e in several if (s, w.p.placements[e]) == row
+    ]
+    assert most < 40, "the pool can have more than do all of the work"
+    program = below._with_ranges({row: 1.0})
+    program.lower, program.integral = program.lower.copy(), program.integral.copy()
+    program.lower[runs[np.array([e])].column] = most + more
+    program.integral[: w.search.program.n] = w.tests.integral()
+    answer = program.answer(Ends())
+    assert answer.status == OPTIMAL and answer.objective == pytest.approx(most + more)
+
+
 @pytest.mark.parametrize("requests, fraction, surge", [(4, 0.75, 1.0), (7, 0.3, 1.5), (6, 0.9, 1.0)])
 def test_large_programs_have_plans_and_bounds_beside_those_with_every_number(
     requests: int, fraction: float, surge: float, monkeypatch: pytest.MonkeyPatch
