@@ -13,7 +13,7 @@ import numpy as np
 
 from planner.problem.decisions import Decisions, Vectors
 from planner.solve.feasibility_subproblem import WHOLE
-from planner.solve.highs import Answer, KeptHiGHS
+from planner.solve.highs import Answer, Ends, KeptHiGHS
 from planner.solve.integer_program import IntegerProgram
 from planner.solve.program import INFEASIBLE, INFINITY, OPTIMAL
 from planner.solve.reached import HURRIED_GAP, PART_GAP, SEARCH_GAP, Reached
@@ -29,6 +29,7 @@ from planner.solve.search import (
 from planner.solve.stages import WHOLE_NUMBERS, stage
 from planner.solve.whole_numbers import Bought, Bounds, replicas_in_failures
 from planner.solve.whole_tests import TestedPlan, WholeTests
+from planner.solve.without_routes import WithoutRoutes
 
 FIRST_GAP = 0.02
 """Gap at which the first whole numbers are good enough: failures will change them."""
@@ -36,6 +37,9 @@ PART_NODES = 100
 MANY_COLUMNS, FEWER_ROUTES_NODES = 50_000, 300
 """Columns of a program from which its parts are searched with fewer routes, and the nodes of such a search, which are
 less work: what it gives up of smaller programs, a few thousandths, is worth more there than the seconds."""
+WITHOUT_ROUTES_NODES, TIMES_WITHOUT_ROUTES = 500, 5
+"""Nodes of a search of all of such a program, its routes left out, and how often what is come upon there may have no
+routes before it ends."""
 TIMES_BETWEEN = 3
 """How often whole numbers that failures broke are looked for anew between these and the best plan, before they are only
 added to: what is added stays."""
@@ -63,6 +67,8 @@ class WholePlan(Reached):
         self.lp_values = self.integers.lp_values
         self.best: TestedPlan | None = None
         self.time_limit_ended = False
+        self.relaxed: tuple[WithoutRoutes, np.ndarray] | None = None
+        """the program without its routes, as it was when that was made, and values that can be routed"""
         self.blocks_searched = -1
         """how many blocks the program had when all of it was searched last with all nodes"""
         self.searched_around: tuple[float, int, int] | None = None
@@ -273,6 +279,8 @@ class WholePlan(Reached):
         A small one for what is so much cheaper than the best plan that it matters; a large one from the best plan.
         """
         self.tests.make_whole(self.search.blocks)
+        if self._has_many_columns() and (relaxed := self._without_routes()) is not None:
+            return self._search_without_routes(*relaxed)
         gap = SEARCH_GAP * self.effort.gap_fraction
         cutoff_usd = self._cutoff_usd()
         start = self._start() if cutoff_usd == INFINITY else None
@@ -282,6 +290,64 @@ class WholePlan(Reached):
             self.blocks_searched = len(self.search.blocks)
         if not self._is_proven() and answer.values is not None and self._is_cheaper(answer.objective):
             self._survive(answer.values)
+        return answer
+
+    @stage(WHOLE_NUMBERS)
+    def _without_routes(self) -> tuple[WithoutRoutes, np.ndarray] | None:
+        """The program without its routes, and values of all its columns that can be routed; None: it is not made.
+
+        By waiting the program says less of the plans than they must keep to, and is searched as it is.
+        """
+        program = self.search.program
+        if self.p.waiting is not None or not isinstance(program.solver, KeptHiGHS):
+            return None
+        if self.relaxed is not None and self.relaxed[0].size == (program.n, program.m):
+            return self.relaxed
+        core = self.lp_values if len(self.lp_values) == program.n else self._start()
+        if core is None:
+            return None
+        relaxed = WithoutRoutes(program)
+        relaxed.add_by_marginal_values(program.duals)
+        relaxed.add_towards(core, self.search.check_time)
+        self.relaxed = relaxed, core
+        return self.relaxed
+
+    def _search_without_routes(self, relaxed: WithoutRoutes, core: np.ndarray) -> Answer:
+        """Search all of a program of many columns without its routes, for what would be so cheap that it matters.
+
+        What is come upon may have no routes: rows that say so enter, and it is searched again. What has some is a plan,
+        or failures break it.
+        """
+        for _ in range(TIMES_WITHOUT_ROUTES):
+            answer = self._solve_without_routes(relaxed)
+            self._raise_bound(answer)
+            if answer.values is None or self._is_proven():
+                break
+            with stage(WHOLE_NUMBERS):
+                values = relaxed.routed(answer.values, core)
+            if values is not None and self._is_cheaper(answer.objective):
+                self._survive(values)
+            if values is not None or not relaxed.has_grown:
+                break
+        self.blocks_searched = len(self.search.blocks)
+        return answer
+
+    @stage(WHOLE_NUMBERS)
+    def _solve_without_routes(self, relaxed: WithoutRoutes) -> Answer:
+        """Whole numbers of what is bought and runs that cost less than would be proven, as far as nodes go."""
+        self.search.check_time()
+        label, program = f"without routes, up to {WITHOUT_ROUTES_NODES} nodes", self.search.program
+        self._say(label)
+        ends = Ends(
+            most_nodes=WITHOUT_ROUTES_NODES,
+            seconds=self.search.remaining_seconds(),
+            progress=lambda cost, bound: self._say(label, bound),
+            only_bound=True,
+            cutoff=program.scaled(self._proving_usd()),
+        )
+        answer = relaxed.solve(self.tests.integral(), ends)
+        if answer.status not in (OPTIMAL, INFEASIBLE) and self.search.out_of_time():
+            self.time_limit_ended = True
         return answer
 
     def _search_loosened(self) -> None:
