@@ -18,6 +18,7 @@ from planner.solve.integer_program import IntegerProgram
 from planner.solve.program import INFEASIBLE, INFINITY, OPTIMAL
 from planner.solve.reached import HURRIED_GAP, PART_GAP, SEARCH_GAP, Reached
 from planner.solve.search import (
+    FEWEST_NODES,
     MOST_PASSES,
     Block,
     Infeasible,
@@ -37,9 +38,9 @@ PART_NODES = 100
 MANY_COLUMNS, FEWER_ROUTES_NODES = 50_000, 300
 """Columns of a program from which its parts are searched with fewer routes, and the nodes of such a search, which are
 less work: what it gives up of smaller programs, a few thousandths, is worth more there than the seconds."""
-WITHOUT_ROUTES_NODES, TIMES_WITHOUT_ROUTES = 500, 5
-"""Nodes of a search of all of such a program, its routes left out, and how often what is come upon there may have no
-routes before it ends."""
+WITHOUT_ROUTES_WORK, TIMES_WITHOUT_ROUTES = 10_000_000, 5
+"""Columns times nodes of a search of all of such a program, its routes left out, and how often what is come upon there
+may have no routes before it ends."""
 TIMES_BETWEEN = 3
 """How often whole numbers that failures broke are looked for anew between these and the best plan, before they are only
 added to: what is added stays."""
@@ -47,7 +48,7 @@ LOOSE_TIMES = 8
 """So many times the nodes of another search has one with less whole: its nodes are less work."""
 DROP_NODES = 300
 PAYS_FRACTION = 0.1
-"""Saving for which a neighbourhood is searched again [of the asked gap]."""
+"""Saving for which a neighbourhood, or all of a program of many columns, is searched again [of the asked gap]."""
 
 
 class WholePlan(Reached):
@@ -69,8 +70,8 @@ class WholePlan(Reached):
         self.time_limit_ended = False
         self.relaxed: tuple[WithoutRoutes, np.ndarray] | None = None
         """the program without its routes, as it was when that was made, and values that can be routed"""
-        self.blocks_searched = -1
-        """how many blocks the program had when all of it was searched last with all nodes"""
+        self.searched: tuple[int, float] | None = None
+        """see `_asked`, when all of the program was searched last with all nodes"""
         self.searched_around: tuple[float, int, int] | None = None
         """what had been reached when all around the best plan had been searched"""
 
@@ -197,9 +198,13 @@ class WholePlan(Reached):
                 self._search_around(neighbourhood)
                 if self._is_proven():
                     return
-                if best_usd - self._best_usd() <= PAYS_FRACTION * self.effort.gap_fraction * best_usd:
+                if not self._pays(best_usd):
                     break
         self.searched_around = self._progress_made()
+
+    def _pays(self, before_usd: float) -> bool:
+        """Whether the best plan costs so much less than it did that it pays to go on."""
+        return before_usd - self._best_usd() > PAYS_FRACTION * self.effort.gap_fraction * before_usd
 
     def _improve_quickly(self) -> None:
         """Search neighbourhoods of the best plan once, of a small program the two smallest: they give most of it.
@@ -255,9 +260,9 @@ class WholePlan(Reached):
             if self._is_proven():
                 return
             most_nodes = self.search.most_nodes()
-            if self.best is not None and self.blocks_searched == len(self.search.blocks):
+            if self.best is not None and self.searched == self._asked():
                 self._improve()
-                if self.blocks_searched == len(self.search.blocks):  # the same tree has the same bound
+                if self.searched == self._asked():  # the same tree has the same bound
                     return
             nodes = min(nodes, most_nodes)
             self.tests.make_whole(self.search.blocks)
@@ -265,13 +270,23 @@ class WholePlan(Reached):
             answer = self._search_once(nodes)
             if self.best is not None and not self._is_proven():
                 self._improve()
-            if answer.status == OPTIMAL:
+            if self._has_many_columns():
+                ended = len(self.search.blocks) == many and not self._pays(before[0])
+            elif answer.status == OPTIMAL:
                 ended = self._progress_made() == before
             else:
                 ended = nodes >= most_nodes and len(self.search.blocks) == many
                 nodes = most_nodes
             if ended:
                 return
+
+    def _asked(self) -> tuple[int, float]:
+        """What a search of all of the program goes by: its blocks, and the plan than which it looks for cheaper ones.
+
+        A large program is searched from the best plan, as far as nodes go; one of many columns is asked for what is so
+        much cheaper that it matters, and that is another question where the best plan is another.
+        """
+        return len(self.search.blocks), self._best_usd() if self._has_many_columns() else INFINITY
 
     def _search_once(self, nodes: int) -> Answer:
         """Search all of the program: a better bound, and a cheaper plan where one is come upon.
@@ -280,6 +295,7 @@ class WholePlan(Reached):
         """
         self.tests.make_whole(self.search.blocks)
         if self._has_many_columns() and (relaxed := self._without_routes()) is not None:
+            self.searched = self._asked()
             return self._search_without_routes(*relaxed)
         gap = SEARCH_GAP * self.effort.gap_fraction
         cutoff_usd = self._cutoff_usd()
@@ -287,7 +303,7 @@ class WholePlan(Reached):
         answer = self._solve(f"up to {nodes} nodes", None, gap, nodes, start, cutoff_usd=cutoff_usd)
         self._raise_bound(answer)
         if self._is_large() and nodes >= self.search.most_nodes():
-            self.blocks_searched = len(self.search.blocks)
+            self.searched = self._asked()
         if not self._is_proven() and answer.values is not None and self._is_cheaper(answer.objective):
             self._survive(answer.values)
         return answer
@@ -303,13 +319,15 @@ class WholePlan(Reached):
             return None
         if self.relaxed is not None and self.relaxed[0].size == (program.n, program.m):
             return self.relaxed
-        core = self.lp_values if len(self.lp_values) == program.n else self._start()
-        if core is None:
+        cores = [self.lp_values] if len(self.lp_values) == program.n else []
+        cores += [values for values in [self._start()] if values is not None]
+        if not cores:
             return None
         relaxed = WithoutRoutes(program)
         relaxed.add_by_marginal_values(program.duals)
-        relaxed.add_towards(core, self.search.check_time)
-        self.relaxed = relaxed, core
+        for core in cores:
+            relaxed.add_towards(core, self.search.check_time)
+        self.relaxed = relaxed, cores[0]
         return self.relaxed
 
     def _search_without_routes(self, relaxed: WithoutRoutes, core: np.ndarray) -> Answer:
@@ -329,21 +347,23 @@ class WholePlan(Reached):
                 self._survive(values)
             if values is not None or not relaxed.has_grown:
                 break
-        self.blocks_searched = len(self.search.blocks)
         return answer
 
     @stage(WHOLE_NUMBERS)
     def _solve_without_routes(self, relaxed: WithoutRoutes) -> Answer:
         """Whole numbers of what is bought and runs that cost less than would be proven, as far as nodes go."""
         self.search.check_time()
-        label, program = f"without routes, up to {WITHOUT_ROUTES_NODES} nodes", self.search.program
+        nodes = self.effort.most_nodes
+        if nodes is None:
+            nodes = max(FEWEST_NODES, WITHOUT_ROUTES_WORK // relaxed.relaxed.n)
+        label = f"without routes, up to {nodes} nodes"
         self._say(label)
         ends = Ends(
-            most_nodes=WITHOUT_ROUTES_NODES,
+            most_nodes=nodes,
             seconds=self.search.remaining_seconds(),
             progress=lambda cost, bound: self._say(label, bound),
             only_bound=True,
-            cutoff=program.scaled(self._proving_usd()),
+            cutoff=self.search.program.scaled(self._proving_usd()),
         )
         answer = relaxed.solve(self.tests.integral(), ends)
         if answer.status not in (OPTIMAL, INFEASIBLE) and self.search.out_of_time():

@@ -82,8 +82,8 @@ class WithoutRoutes:
         self.at[self.kept] = np.arange(len(self.kept))
         self.relaxed = LinearProgram()
         kept = self.kept
-        whole = np.zeros(len(kept), dtype=bool)
-        self.relaxed.add_columns(program.lower[kept], program.upper[kept], program.unit[kept], whole)
+        divisible = np.zeros(len(kept), dtype=bool)
+        self.relaxed.add_columns(program.lower[kept], program.upper[kept], program.unit[kept], divisible)
         self.relaxed.costs = program.costs[kept].copy()
         terms = rows.terms
         of_route = is_route[terms.column]
@@ -92,8 +92,8 @@ class WithoutRoutes:
         stays = np.flatnonzero(~has_routes)
         number = np.cumsum(~has_routes) - 1
         mine = ~has_routes[terms.row]
-        left = Expr(number[terms.row[mine]], self.at[terms.column[mine]], terms.value[mine], np.zeros(len(stays)))
-        self.relaxed.add_rows(rows.low[stays], rows.high[stays], left, rows.factor[stays])
+        remaining = Expr(number[terms.row[mine]], self.at[terms.column[mine]], terms.value[mine], np.zeros(len(stays)))
+        self.relaxed.add_rows(rows.low[stays], rows.high[stays], remaining, rows.factor[stays])
         self.has_grown = False
         """whether rows entered when it was last asked whether values can be routed"""
         self.parts = self._parts(rows.low, rows.high, rows.factor, terms, of_route, has_routes, most)
@@ -123,7 +123,7 @@ class WithoutRoutes:
         values = np.zeros(self.size[1])
         values[: len(duals)] = duals
         for part in self.parts:
-            self._add(*self._implied(part, values[part.rows]))
+            self._add(*self._row_by(part, values[part.rows]))
 
     def add_towards(self, core: Array, check: Callable[[], None], most_rounds: int = MOST_ROUNDS) -> None:
         """Add rows until the linear program can be routed, or rounds are spent.
@@ -152,7 +152,7 @@ class WithoutRoutes:
         everything[self.kept] = values
         is_routed = True
         for part in self.parts:
-            answer = _on_the_way(part, values, inside)
+            answer = _towards(part, values, inside)
             if answer.status != OPTIMAL or answer.values is None or answer.duals is None:
                 is_routed = False
                 continue
@@ -160,13 +160,13 @@ class WithoutRoutes:
             if answer.values[-1] <= ROUTED:
                 continue
             is_routed = False
-            column, coefficient, least = self._implied(part, answer.duals)
+            column, coefficient, least = self._row_by(part, answer.duals)
             if least - coefficient @ values[column] > MISSED * max(1.0, abs(least)):
                 self._add(column, coefficient, least)
         self.has_grown = self.relaxed.m > many
         return everything if is_routed else None
 
-    def _implied(self, part: Part, weights: Array) -> tuple[Array, Array, float]:
+    def _row_by(self, part: Part, weights: Array) -> tuple[Array, Array, float]:
         """The row `coefficient · columns ≥ least` that rows of a part imply by some weights of them.
 
         Whatever the weights are it holds: a positive one is of what a row has at the least, a negative one of what it
@@ -273,15 +273,15 @@ def _numbered(part: Array, where: Array) -> tuple[Array, dict[int, Array]]:
     return at, of_part
 
 
-def _on_the_way(part: Part, values: Array, inside: Array) -> Answer:
+def _towards(part: Part, values: Array, inside: Array) -> Answer:
     """How far towards a point values must go until they can be routed: the last column [fraction], and the routes."""
-    here, there = part.others.at(values), part.others.at(inside)
+    at_values, at_core = part.others.at(values), part.others.at(inside)
     lp, many = LinearProgram(), len(part.routes)
     upper = np.append(part.upper, INFINITY)
     lp.add_columns(np.zeros(many + 1), upper, np.append(part.unit, 1.0), np.zeros(many + 1, dtype=bool))
     lp.costs[many] = 1.0
-    way = np.flatnonzero(there - here)
-    row, column = np.append(part.routed.row, way), np.append(part.routed.column, np.full(len(way), many))
-    terms = Expr(row, column, np.append(part.routed.value, (there - here)[way]), np.zeros(len(part.rows)))
-    lp.add_rows(part.low - here, part.high - here, terms.combined(many + 1), part.factor)
+    moves = np.flatnonzero(at_core - at_values)
+    row, column = np.append(part.routed.row, moves), np.append(part.routed.column, np.full(len(moves), many))
+    terms = Expr(row, column, np.append(part.routed.value, (at_core - at_values)[moves]), np.zeros(len(part.rows)))
+    lp.add_rows(part.low - at_values, part.high - at_values, terms.combined(many + 1), part.factor)
     return KeptHiGHS().fresh(lp, Ends(), presolve=False)
