@@ -38,7 +38,7 @@ PART_NODES = 100
 MANY_COLUMNS, FEWER_ROUTES_NODES = 50_000, 300
 """Columns of a program from which its parts are searched with fewer routes, and the nodes of such a search, which are
 less work: what it gives up of smaller programs, a few thousandths, is worth more there than the seconds."""
-WITHOUT_ROUTES_WORK, TIMES_WITHOUT_ROUTES = 10_000_000, 5
+WITHOUT_ROUTES_WORK, TIMES_WITHOUT_ROUTES = 5_000_000, 5
 """Columns times nodes of a search of all of such a program, its routes left out, and how often what is come upon there
 may have no routes before it ends."""
 TIMES_BETWEEN = 3
