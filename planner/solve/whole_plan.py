@@ -204,6 +204,8 @@ class WholePlan(Reached):
 
     def _pays(self, before_usd: float) -> bool:
         """Whether the best plan costs so much less than it did that it pays to go on."""
+        if before_usd == INFINITY:
+            return self.best is not None
         return before_usd - self._best_usd() > PAYS_FRACTION * self.effort.gap_fraction * before_usd
 
     def _improve_quickly(self) -> None:
