@@ -61,7 +61,7 @@ WHY = {
     "runs that any routes imply, the first by the marginal values of the linear program, the others where its "
     "values cannot be routed; of 145,000 columns 4,800 are left, with some 170 such rows). Over all pools nothing "
     "is below 38.28 M, proven with 658 nodes, 25 s: a plan of 38.94 M is within 1.70 % after 120 s. Asked for 1 "
-    "%, it ends after 337 s at 38.79 M with a bound of 38.24 M (1.42 %); 38.5 M are not ruled out with 2,000 "
+    "%, it ends after 355 s at 38.79 M with a bound of 38.24 M (1.42 %); 38.5 M are not ruled out with 2,000 "
     "nodes. What remains is the tree: one machine of the dearest pool that the plan uses is 2.2 % of it, many are "
     "nearly as cheap as those that are used, and a choice between two of them raises no bound. More rows make its "
     "nodes fewer (with 330 of them 38.03 M took 11 nodes in the place of 81), so rows found at nodes, which the "
