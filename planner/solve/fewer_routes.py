@@ -37,7 +37,7 @@ class FewerRoutes:
 
     def __init__(self, program: Program, about_same: float = ABOUT_SAME[0]) -> None:
         self.program, self.about_same = program, about_same
-        rows = _all_rows(program)
+        rows = all_rows(program)
         self.lower, self.upper = program.lower.copy(), program.upper.copy()
         _close_dead(rows, self.lower, self.upper)
         self.alive = (self.upper > 0) | (self.lower < 0)
@@ -69,7 +69,7 @@ class FewerRoutes:
     def _of_one_split(self, rows: RowBlock) -> list[list[tuple[int, Array]]]:
         """Streams in a state that are split alike: (row of what is served, columns of traffic by placement) of each."""
         placement, state, need = self._traffic(rows)
-        is_served, terms = _of_rule(self.program, demand_is_served.__name__), rows.terms
+        is_served, terms = of_rule(self.program, demand_is_served.__name__), rows.terms
         those = np.flatnonzero(is_served[terms.row] & self.alive[terms.column])
         those = those[np.lexsort((placement[terms.column[those]], terms.row[those]))]
         begins = np.flatnonzero(np.diff(terms.row[those], prepend=-1))
@@ -94,7 +94,7 @@ class FewerRoutes:
                 ends = np.array([numbers.setdefault(key[2], len(numbers)) for key in own.of], dtype=int)
                 placement[own.columns] = ends[own.elements]
                 state[own.columns] = numbers.setdefault(own.scope, len(numbers))
-        carry = _of_rule(self.program, replicas_carry_traffic.__name__)[rows.terms.row]
+        carry = of_rule(self.program, replicas_carry_traffic.__name__)[rows.terms.row]
         need[rows.terms.column[carry]] = rows.terms.value[carry]
         return placement, state, need
 
@@ -164,7 +164,7 @@ def with_fewer_routes(program: Program, ends: Ends, start: Array | None) -> Answ
     return fewer.solve(ends, start)
 
 
-def _all_rows(program: LinearProgram) -> RowBlock:
+def all_rows(program: LinearProgram) -> RowBlock:
     """All rows of a program as one block."""
     low, high, factor = (
         np.concatenate([np.zeros(0), *(getattr(block, name) for block in program.blocks)])
@@ -178,7 +178,7 @@ def _all_rows(program: LinearProgram) -> RowBlock:
     return RowBlock(low, high, Expr(row, column, value, np.zeros(len(low))), factor)
 
 
-def _of_rule(program: Program, rule: str) -> Array:
+def of_rule(program: Program, rule: str) -> Array:
     """Which rows of a program are of a rule."""
     of_rule = np.zeros(program.m, dtype=bool)
     for added in program.added:

@@ -127,16 +127,20 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
             status = _run(self.highs)
         return _answer(self.highs, lp, status, False)
 
-    def fresh(self, lp: LinearProgram, ends: Ends, start: Array | None = None) -> Answer:
+    def fresh(self, lp: LinearProgram, ends: Ends, start: Array | None = None, presolve: bool = True) -> Answer:
         """Solve in an instance of its own, from a start where there is one (values of all columns).
 
         An integer program where columns are integral; a signal ends it, and is heeded afterwards. Where HiGHS says
         another value than its solution has, or none that is a number, it is asked again without the start, then without
         presolve; what it says of a bound then is not heeded either: seen in 1.16.
+
+        Parameters
+        ----------
+        presolve : whether presolve is asked first: marginal values of a small program are nearer to each other without
         """
-        attempts = [(start, True), (None, True), (None, False)]
-        for begin, presolve in attempts if start is not None else attempts[1:]:
-            answer = self._fresh(lp, ends, begin, presolve)
+        attempts = [(None, True), (None, False)] if presolve else [(None, False)]
+        for begin, is_presolved in [(start, presolve), *attempts] if start is not None else attempts:
+            answer = self._fresh(lp, ends, begin, is_presolved)
             value = 0.0 if answer.values is None else float(lp.costs @ answer.values)
             # of what is no number nothing is true
             if answer.values is None or abs(value - answer.objective) <= MISLED * max(1.0, abs(value)):

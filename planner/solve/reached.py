@@ -73,10 +73,11 @@ class Reached:
         is cheapest, as it leaves all that does not come to so much. A large program has none: nodes end its searches,
         and from the best plan they find cheaper ones.
         """
-        gap = self.effort.gap_fraction * SEARCH_GAP
-        if self.best is None or gap <= 0 or self._is_large():
-            return INFINITY
-        return self.best.cost_usd * (1 - gap)
+        return INFINITY if self.effort.gap_fraction <= 0 or self._is_large() else self._proving_usd()
+
+    def _proving_usd(self) -> float:
+        """Cost below which there must be no plan, so that the best is proven [USD]; with none infinity."""
+        return INFINITY if self.best is None else self.best.cost_usd * (1 - self.effort.gap_fraction * SEARCH_GAP)
 
     def _is_good_enough(self, usd: float) -> bool:
         good_enough_usd = self._good_enough_usd()

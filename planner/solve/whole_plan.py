@@ -13,11 +13,12 @@ import numpy as np
 
 from planner.problem.decisions import Decisions, Vectors
 from planner.solve.feasibility_subproblem import WHOLE
-from planner.solve.highs import Answer, KeptHiGHS
+from planner.solve.highs import Answer, Ends, KeptHiGHS
 from planner.solve.integer_program import IntegerProgram
 from planner.solve.program import INFEASIBLE, INFINITY, OPTIMAL
 from planner.solve.reached import HURRIED_GAP, PART_GAP, SEARCH_GAP, Reached
 from planner.solve.search import (
+    FEWEST_NODES,
     MOST_PASSES,
     Block,
     Infeasible,
@@ -29,6 +30,7 @@ from planner.solve.search import (
 from planner.solve.stages import WHOLE_NUMBERS, stage
 from planner.solve.whole_numbers import Bought, Bounds, replicas_in_failures
 from planner.solve.whole_tests import TestedPlan, WholeTests
+from planner.solve.without_routes import WithoutRoutes
 
 FIRST_GAP = 0.02
 """Gap at which the first whole numbers are good enough: failures will change them."""
@@ -36,6 +38,9 @@ PART_NODES = 100
 MANY_COLUMNS, FEWER_ROUTES_NODES = 50_000, 300
 """Columns of a program from which its parts are searched with fewer routes, and the nodes of such a search, which are
 less work: what it gives up of smaller programs, a few thousandths, is worth more there than the seconds."""
+WITHOUT_ROUTES_WORK, TIMES_WITHOUT_ROUTES = 5_000_000, 5
+"""Columns times nodes of a search of all of such a program, its routes left out, and how often what is come upon there
+may have no routes before it ends."""
 TIMES_BETWEEN = 3
 """How often whole numbers that failures broke are looked for anew between these and the best plan, before they are only
 added to: what is added stays."""
@@ -43,7 +48,7 @@ LOOSE_TIMES = 8
 """So many times the nodes of another search has one with less whole: its nodes are less work."""
 DROP_NODES = 300
 PAYS_FRACTION = 0.1
-"""Saving for which a neighbourhood is searched again [of the asked gap]."""
+"""Saving for which a neighbourhood, or all of a program of many columns, is searched again [of the asked gap]."""
 
 
 class WholePlan(Reached):
@@ -63,8 +68,10 @@ class WholePlan(Reached):
         self.lp_values = self.integers.lp_values
         self.best: TestedPlan | None = None
         self.time_limit_ended = False
-        self.blocks_searched = -1
-        """how many blocks the program had when all of it was searched last with all nodes"""
+        self.relaxed: tuple[WithoutRoutes, np.ndarray] | None = None
+        """the program without its routes, as it was when that was made, and values that can be routed"""
+        self.searched: tuple[int, float] | None = None
+        """see `_asked`, when all of the program was searched last with all nodes"""
         self.searched_around: tuple[float, int, int] | None = None
         """what had been reached when all around the best plan had been searched"""
 
@@ -191,9 +198,15 @@ class WholePlan(Reached):
                 self._search_around(neighbourhood)
                 if self._is_proven():
                     return
-                if best_usd - self._best_usd() <= PAYS_FRACTION * self.effort.gap_fraction * best_usd:
+                if not self._pays(best_usd):
                     break
         self.searched_around = self._progress_made()
+
+    def _pays(self, before_usd: float) -> bool:
+        """Whether the best plan costs so much less than it did that it pays to go on."""
+        if before_usd == INFINITY:
+            return self.best is not None
+        return before_usd - self._best_usd() > PAYS_FRACTION * self.effort.gap_fraction * before_usd
 
     def _improve_quickly(self) -> None:
         """Search neighbourhoods of the best plan once, of a small program the two smallest: they give most of it.
@@ -249,9 +262,9 @@ class WholePlan(Reached):
             if self._is_proven():
                 return
             most_nodes = self.search.most_nodes()
-            if self.best is not None and self.blocks_searched == len(self.search.blocks):
+            if self.best is not None and self.searched == self._asked():
                 self._improve()
-                if self.blocks_searched == len(self.search.blocks):  # the same tree has the same bound
+                if self.searched == self._asked():  # the same tree has the same bound
                     return
             nodes = min(nodes, most_nodes)
             self.tests.make_whole(self.search.blocks)
@@ -259,7 +272,9 @@ class WholePlan(Reached):
             answer = self._search_once(nodes)
             if self.best is not None and not self._is_proven():
                 self._improve()
-            if answer.status == OPTIMAL:
+            if self._has_many_columns():
+                ended = len(self.search.blocks) == many and not self._pays(before[0])
+            elif answer.status == OPTIMAL:
                 ended = self._progress_made() == before
             else:
                 ended = nodes >= most_nodes and len(self.search.blocks) == many
@@ -267,21 +282,94 @@ class WholePlan(Reached):
             if ended:
                 return
 
+    def _asked(self) -> tuple[int, float]:
+        """What a search of all of the program goes by: its blocks, and the plan than which it looks for cheaper ones.
+
+        A large program is searched from the best plan, as far as nodes go; one of many columns is asked for what is so
+        much cheaper that it matters, and that is another question where the best plan is another.
+        """
+        return len(self.search.blocks), self._best_usd() if self._has_many_columns() else INFINITY
+
     def _search_once(self, nodes: int) -> Answer:
         """Search all of the program: a better bound, and a cheaper plan where one is come upon.
 
         A small one for what is so much cheaper than the best plan that it matters; a large one from the best plan.
         """
         self.tests.make_whole(self.search.blocks)
+        if self._has_many_columns() and (relaxed := self._without_routes()) is not None:
+            self.searched = self._asked()
+            return self._search_without_routes(*relaxed)
         gap = SEARCH_GAP * self.effort.gap_fraction
         cutoff_usd = self._cutoff_usd()
         start = self._start() if cutoff_usd == INFINITY else None
         answer = self._solve(f"up to {nodes} nodes", None, gap, nodes, start, cutoff_usd=cutoff_usd)
         self._raise_bound(answer)
         if self._is_large() and nodes >= self.search.most_nodes():
-            self.blocks_searched = len(self.search.blocks)
+            self.searched = self._asked()
         if not self._is_proven() and answer.values is not None and self._is_cheaper(answer.objective):
             self._survive(answer.values)
+        return answer
+
+    @stage(WHOLE_NUMBERS)
+    def _without_routes(self) -> tuple[WithoutRoutes, np.ndarray] | None:
+        """The program without its routes, and values of all its columns that can be routed; None: it is not made.
+
+        By waiting the program says less of the plans than they must keep to, and is searched as it is.
+        """
+        program = self.search.program
+        if self.p.waiting is not None or not isinstance(program.solver, KeptHiGHS):
+            return None
+        if self.relaxed is not None and self.relaxed[0].size == (program.n, program.m):
+            return self.relaxed
+        cores = [self.lp_values] if len(self.lp_values) == program.n else []
+        cores += [values for values in [self._start()] if values is not None]
+        if not cores:
+            return None
+        relaxed = WithoutRoutes(program)
+        relaxed.add_by_marginal_values(program.duals)
+        for core in cores:
+            relaxed.add_towards(core, self.search.check_time)
+        self.relaxed = relaxed, cores[0]
+        return self.relaxed
+
+    def _search_without_routes(self, relaxed: WithoutRoutes, core: np.ndarray) -> Answer:
+        """Search all of a program of many columns without its routes, for what would be so cheap that it matters.
+
+        What is come upon may have no routes: rows that say so enter, and it is searched again. What has some is a plan,
+        or failures break it.
+        """
+        for _ in range(TIMES_WITHOUT_ROUTES):
+            answer = self._solve_without_routes(relaxed)
+            self._raise_bound(answer)
+            if answer.values is None or self._is_proven():
+                break
+            with stage(WHOLE_NUMBERS):
+                values = relaxed.routed(answer.values, core)
+            if values is not None and self._is_cheaper(answer.objective):
+                self._survive(values)
+            if values is not None or not relaxed.has_grown:
+                break
+        return answer
+
+    @stage(WHOLE_NUMBERS)
+    def _solve_without_routes(self, relaxed: WithoutRoutes) -> Answer:
+        """Whole numbers of what is bought and runs that cost less than would be proven, as far as nodes go."""
+        self.search.check_time()
+        nodes = self.effort.most_nodes
+        if nodes is None:
+            nodes = max(FEWEST_NODES, WITHOUT_ROUTES_WORK // relaxed.relaxed.n)
+        label = f"without routes, up to {nodes} nodes"
+        self._say(label)
+        ends = Ends(
+            most_nodes=nodes,
+            seconds=self.search.remaining_seconds(),
+            progress=lambda cost, bound: self._say(label, bound),
+            only_bound=True,
+            cutoff=self.search.program.scaled(self._proving_usd()),
+        )
+        answer = relaxed.solve(self.tests.integral(), ends)
+        if answer.status not in (OPTIMAL, INFEASIBLE) and self.search.out_of_time():
+            self.time_limit_ended = True
         return answer
 
     def _search_loosened(self) -> None:
