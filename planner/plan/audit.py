@@ -9,7 +9,7 @@ from planner.errors import InputError
 from planner.plan.audit_names import misnamed
 from planner.plan.audit_totals import compared_plans, wrong_totals
 from planner.plan.decisions import without_element
-from planner.plan.file import digest, sha256
+from planner.plan.file import is_sealed, sha256
 from planner.plan.in_hand import Plan, in_hand
 from planner.plan.violations import TOLERANCE, Violation, text_of
 from planner.problem.algebra import Rows, spread
@@ -138,8 +138,7 @@ def _sentence(rows: Rows, i: int) -> str:
 
 
 def _header(plan: PlanFile) -> Iterator[Violation]:
-    data = plan.model_dump(mode="json", by_alias=True)
-    if plan.digest_sha256 != digest(data):
+    if not is_sealed(plan):
         yield Violation("digest", "", 0.0, "the file was changed after it was sealed")
-    if plan.study_sha256 != sha256(data["study"]):
+    if plan.study_sha256 != sha256(plan.study.model_dump(mode="json", by_alias=True)):
         yield Violation("study digest", "", 0.0, "the study is not the one that was planned")

@@ -115,6 +115,11 @@ def _check_outages_are_played(plan: PlanFile, where: str, text: str, fix: str) -
                 raise refusal(at, "a failure by name, as an outage is written in a plan", quoted(goal.outage), fix)
 
 
+def is_sealed(plan: PlanFile) -> bool:
+    """Whether a plan is as it was when it was sealed: nobody changed its file since."""
+    return plan.digest_sha256 == digest(plan.model_dump(mode="json", by_alias=True))
+
+
 @contextmanager
 def _sealed_as_before(data: dict[str, Any]) -> Iterator[None]:
     """Digests that were right before a change are right after it."""

@@ -20,7 +20,7 @@ from planner.plan.decisions import (
     units_by_period,
     without_survival_goals,
 )
-from planner.plan.file import sealed, sha256
+from planner.plan.file import is_sealed, sealed, sha256
 from planner.plan.in_hand import Plan, in_hand
 from planner.problem.build import build
 from planner.problem.decisions import Decisions
@@ -72,7 +72,8 @@ def make_plan(
     `hints` are failures that decided a similar plan (its `proof.binding_failures`): they save passes, nothing else.
     `start` is a similar plan: its failures are hints, and whole numbers are looked for near its own first; where none
     there is good enough, the search goes on, unless the effort is quick. Its bound is one here, too, where no plan of
-    this study can cost less than one of that: the two problems say so. The rest of the proof is of this study alone.
+    this study can cost less than one of that: the two problems say so; at other prices it is a row. The rest of the
+    proof is of this study alone.
 
     Raises
     ------
@@ -150,9 +151,9 @@ def _without_goals(p: Problem, x: Decisions, cost_usd: float, bound_usd: float) 
 
 
 def _similar(start: Plan) -> SimilarProblem:
-    """The problem of a plan, with its bound where this version proved it."""
-    proof, is_ours = start.file.proof, start.file.planner_version == __version__
-    return SimilarProblem(start.problem, proof.bound_usd) if is_ours else SimilarProblem(start.problem)
+    """The problem of a plan, with its bound where this version proved it and nobody changed the file since."""
+    is_ours = start.file.planner_version == __version__ and is_sealed(start.file)
+    return SimilarProblem(start.problem, start.file.proof.bound_usd) if is_ours else SimilarProblem(start.problem)
 
 
 def _already_planned(start: Plan, no_goals: Problem, effort: Effort) -> WithoutGoals | None:

@@ -38,7 +38,7 @@ from planner.solve.program import INFINITY, OPTIMAL
 from planner.solve.reached import PART_GAP, SEARCH_GAP
 from planner.solve.search import Infeasible, Search, Solution, Status, TooFull, is_proven
 from planner.solve.similar_plan import known_replicas
-from planner.solve.whole_by_number import WholeByNumber
+from planner.solve.whole_by_number import FAR_FROM_PROVEN, WholeByNumber
 from planner.solve.whole_plan import MANY_COLUMNS, WholePlan
 from planner.study.dependencies import NORMAL
 from planner.units import ROUNDING
@@ -50,8 +50,6 @@ HALVED_FROM, ONE_FROM = 4, 8
 MOST_ROUNDS = 12
 FEW_COLUMNS = 150
 """Of a program so small that it is searched from the most replicas as well, from which numbers fall elsewhere."""
-FAR_FROM_PROVEN = 5.0
-"""Times the asked gap from which a plan by the numbers of each state is not all: it is looked for in rounds as well."""
 BOUND_NODE_WORK = 25_000
 """Columns times nodes of the search for a bound: quick, not thorough."""
 MOST_AGAIN, PAYS = 2, 0.5

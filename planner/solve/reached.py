@@ -87,14 +87,14 @@ class Reached:
         """What changes when a plan got cheaper or the program grew."""
         return self._best_usd(), len(self.search.blocks), len(self.search.whole_blocks)
 
-    def _bounds_all(self) -> bool:
+    def bounds_all(self) -> bool:
         """Whether the bound is one for all plans: in rounds by waiting it is of those by the numbers of the round."""
         return self.search.p.waiting is None
 
     def _say(self, label: str, bound_usd: float = -INFINITY) -> None:
         """Where plan and bound stand."""
         bound_usd = max(bound_usd, self.search.bound)
-        if not self._bounds_all():
+        if not self.bounds_all():
             detail = "no plan yet" if self.best is None else f"{spoken(self.best.cost_usd)}, its bound is to come"
         elif self.best is None:
             detail = f"at least {spoken(bound_usd)}"

@@ -33,7 +33,7 @@ OF_FAILURES = (
 PRICES = ("price_usd_per_machine_hour", "energy_usd_per_machine_hour", "start_usd", "capital_usd", "request_usd")
 """What one of each costs: where none of these goes down, no plan costs less."""
 OF_PURCHASES_ALONE = tuple(name for name in (*PRICES, "price_factor") if name != "request_usd")
-"""What a state does not depend on where what is bought stays."""
+"""What is paid for purchases, wherever requests go: no state depends on it where what is bought stays."""
 
 
 @dataclass(frozen=True)
@@ -91,21 +91,22 @@ def bound_that_holds_usd(p: Problem, similar: SimilarProblem) -> float:
 def keep_to_bound(search: Search, p: Problem, similar: SimilarProblem) -> None:
     """Let what a search finds cost, at the prices of a similar problem, no less than the bound there.
 
-    That cuts off no plan where every plan here is a plan there, whatever has become of prices: with it the linear
-    program costs about as much more than without as the bound there was above its own.
+    That cuts off no plan where every plan here is a plan there, whatever has become of prices; with it the linear
+    program has a better bound. Where prices decide what may be bought (budgets, limits on capital, committed spend), or
+    failures have a price, that is not so, and nothing is done; nor where hours are solved by themselves.
 
     Formula
         cost at the prices there  >=  bound there
     Parameters
     ----------
-    search : whose linear program survives all failures
+    search : after its linear program, whose marginal values were read
     p : the problem as it was asked
     """
     before = similar.p
     differ = _fields_that_differ(p, before)
     prices = differ & set(OF_PURCHASES_ALONE)
-    is_cost = p.measure is None and not p.priced and p.budget_usd is None and not p.spend_years
-    if not prices or not is_cost or differ - {*OF_FAILURES, *prices} or not _fails_as_much(p, before):
+    decide = p.measure is not None or p.priced or p.budget_usd is not None or p.spend_years or p.capital_caps
+    if not prices or decide or differ - {*OF_FAILURES, *prices} or not _fails_as_much(p, before):
         return
     if similar.bound_usd == -INFINITY or search.by_hours is not None:
         return

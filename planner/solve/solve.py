@@ -25,7 +25,7 @@ from planner.solve.similar_plan import (
     states_that_stay,
     take_over,
 )
-from planner.solve.stages import MARGINAL_VALUES, stage
+from planner.solve.stages import LINEAR_PROGRAM, MARGINAL_VALUES, stage
 from planner.solve.whole_by_hours import WholeByHours
 from planner.solve.whole_plan import WholePlan
 from planner.study.dependencies import NORMAL
@@ -144,18 +144,20 @@ def _planned(
                 confirm(search, summary)
     if similar is not None:
         search.bound = max(search.bound, bound_that_holds_usd(asked, similar))
-        keep_to_bound(search, asked, similar)
     stopped = False
     try:
         if interrupted() or (search.by_hours is not None and search.by_hours.interrupted):  # what can be had at once
             raise KeyboardInterrupt
+        if similar is not None and not search.out_of_time():
+            with stage(LINEAR_PROGRAM):
+                keep_to_bound(search, asked, similar)
         tested = whole_plan.run()
     except KeyboardInterrupt:
         stopped = True
         progress("ending early", None, "making what was found so far a whole plan")
         tested = whole_plan.at_once()
     status: Status = "proven" if is_proven(whole_plan.gap(tested), effort.gap_fraction) else "gap"
-    if p.waiting is None:  # else what so many replicas carry may be more than the program reckons with
+    if whole_plan.bounds_all():
         search.check_bound(tested.cost_usd)
     stay: set[Block] = set()
     if start is not None and similar is not None and search.by_hours is None:

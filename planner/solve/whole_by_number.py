@@ -18,7 +18,7 @@ from planner.solve.below_cutoff import BelowCutoff
 from planner.solve.by_number import PART_OF_THEM, Carried
 from planner.solve.highs import Ends
 from planner.solve.program import INFEASIBLE, OPTIMAL
-from planner.solve.search import MOST_PASSES, Search, Survived
+from planner.solve.search import MOST_PASSES, USUAL_GAP, Search, Survived
 from planner.solve.stages import WHOLE_NUMBERS, stage
 from planner.solve.tangents import IntegerByNumber
 from planner.solve.whole_numbers import Bought, Bounds, replicas_in_failures
@@ -37,8 +37,8 @@ PART_OF_PLAN = 0.9
 """Share that is reckoned with of the replicas of the best plan of a large program, around which it is searched."""
 LARGE_NODES = 1
 """Of the search for a proof in a large program: nearly all of it comes of the cuts at the root."""
-FAR_DEARER = 5.0
-"""Times the asked gap from which a similar plan is not searched near: less of all is wanted here."""
+FAR_FROM_PROVEN = 5.0
+"""Times the asked gap from which a plan by the numbers of each state is not all, where there is another way to one."""
 STEP, MOST_STEPS = 0.25, 1
 """How far above a bound the next cutoff is [of the asked gap], and how many there are: what is little above is proven
 in a part of the time that the asked one takes."""
@@ -103,8 +103,9 @@ class WholeByNumber(WholePlan):
             self._drop()
 
     def _is_far_from_proven(self) -> bool:
-        """Whether the best plan is so dear that what is near it matters little."""
-        return self.best is not None and self.gap(self.best) > FAR_DEARER * self.effort.gap_fraction
+        """Whether a similar plan is so dear here that what is near it matters little: less of all is wanted."""
+        far = FAR_FROM_PROVEN * max(USUAL_GAP, self.effort.gap_fraction)
+        return self.best is not None and self.gap(self.best) > far
 
     def _improve_large(self) -> None:
         """Search a large program between its plan and the linear program while that pays, then prove what it can.
@@ -138,7 +139,7 @@ class WholeByNumber(WholePlan):
         """Bounds around the best plan, in the pools that it or the linear program uses."""
         return self.bought.window(self.bought.support([best, lp], True), best, WINDOW_FRACTION)
 
-    def _bounds_all(self) -> bool:
+    def bounds_all(self) -> bool:
         """Bounds that are taken up are of all plans: `BelowCutoff` and every number prove them, the search does not."""
         return True
 

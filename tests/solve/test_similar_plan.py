@@ -12,6 +12,7 @@ from planner.plan.audit import audit
 from planner.plan.decisions import decisions_of, problem_of
 from planner.plan.plan import make_plan
 from planner.problem.build import build
+from planner.problem.problem import CapitalCap
 from planner.problem.rules.index_sets import as_vectors
 from planner.solve.lp_bound import relax
 from planner.solve.program import Program
@@ -193,33 +194,64 @@ def test_the_bound_at_other_prices_is_worth_what_the_cheapest_way_to_it_costs():
     assert make_plan(asked, Effort(gap_fraction=0.0), start=base).proof.cost_usd == pytest.approx(12.0)
 
 
-@pytest.mark.parametrize("change", [{"demand": "x0.9"}, {"prices[a/*]": "x0.5", "demand": "x0.9"}])
-def test_a_bound_of_another_demand_says_nothing(change):
+def test_a_bound_of_another_demand_says_nothing():
     base = make_plan(two_sites(demand={("w", "o"): 11.0}), Effort(gap_fraction=0.0))
-    search = Search(p := build(changed(base.study, change)), Effort(), None, lambda *told: None)
+    asked = changed(base.study, {"prices[a/*]": "x0.5", "demand": "x0.9"})
+    search = Search(p := build(asked), Effort(), None, lambda *told: None)
     before = relax(search)
     keep_to_bound(search, p, SimilarProblem(problem_of(base), base.proof.bound_usd))
     assert search.bound == before
 
 
-@pytest.mark.parametrize("seed", [0, 2, 3, 5])
-def test_a_plan_by_waiting_is_kept_where_it_holds_and_its_bound_does(seed, monkeypatch):
-    """One more goal that it survives anyway: nothing is looked for beside it."""
-    study = random_study(seed, "small").model_copy(update={"utilisation": Utilisation(spread="least-requests")})
-    effort = Effort(gap_fraction=0.2)
+def test_a_plan_by_waiting_is_kept_where_it_holds_and_its_bound_does(monkeypatch):
+    """One more goal that it survives anyway: nothing is looked for beside it, and it is as near to proven as it was."""
+    study = random_study(2, "small").model_copy(update={"utilisation": Utilisation(spread="least-requests")})
+    effort = Effort(gap_fraction=0.02)
     base = make_plan(study, effort)
-    assert base.proof.status == "proven" and problem_of(base).waiting is not None
+    assert problem_of(base).waiting is not None
     tier = study.tiers[0]
     more = tier.model_copy(update={"survive": (*tier.survive, Goal(any="site", within_seconds=3600.0))})
     parts, original = [], WholePlan._part
 
     def counted(self, label, *args, **more):
-        if len(self.search.failures()) > 0:
+        if self.search.failures():
             parts.append(label)
         return original(self, label, *args, **more)
 
     monkeypatch.setattr(WholePlan, "_part", counted)
     plan = make_plan(study.model_copy(update={"tiers": (more, *study.tiers[1:])}), effort, start=base)
-    assert plan.proof.status == "proven" and audit(plan).passed
-    assert plan.proof.cost_usd <= base.proof.cost_usd * (1 + 1e-9)
+    assert plan.proof.cost_usd <= base.proof.cost_usd * (1 + 1e-9) and audit(plan).passed
+    assert plan.proof.bound_usd >= base.proof.bound_usd * (1 - 1e-9)
     assert not parts
+
+
+def row_of_prices(asked, base, **changes):
+    """Whether the program of a study has the row of the bound of a plan, with fields of its problem changed."""
+    p, before = replace(build(asked), **changes), replace(problem_of(base), **changes)
+    search = Search(p, Effort(), None, lambda *told: None)
+    relax(search)
+    keep_to_bound(search, p, SimilarProblem(before, base.proof.bound_usd))
+    return any(added.rule == "costs_no_less_there" for added in search.program.added)
+
+
+def test_where_prices_decide_what_may_be_bought_a_bound_at_other_prices_says_nothing():
+    base = make_plan(two_sites(demand={("w", "o"): 11.0}), Effort(gap_fraction=0.0))
+    asked = changed(base.study, {"prices[a/*]": "x0.5"})
+    assert row_of_prices(asked, base)
+    caps = (CapitalCap("2027", 1e9, build(asked).periods),)
+    for changes in ({"budget_usd": 1e9}, {"capital_caps": caps}):
+        assert not row_of_prices(asked, base, **changes)
+
+
+@pytest.mark.parametrize("basis", ["fixed", "waiting"])
+def test_of_a_file_that_somebody_changed_no_bound_is_taken_over(basis):
+    """A bound three times as high: machines would be bought until the plan costs it."""
+    study = two_sites(demand={("w", "o"): 11.0}, utilisation=Utilisation(basis=basis))
+    base = make_plan(study, Effort(gap_fraction=0.0))
+    asked = changed(base.study, {"prices[a/*]": "x0.5"})
+    edited = base.model_copy(
+        update={"proof": base.proof.model_copy(update={"bound_usd": 3 * base.proof.bound_usd, "gap_fraction": 0.0})}
+    )
+    cold = make_plan(asked, Effort(gap_fraction=0.0))
+    warm = make_plan(asked, Effort(gap_fraction=0.0), start=edited)
+    assert warm.proof.cost_usd == pytest.approx(cold.proof.cost_usd)
