@@ -85,6 +85,12 @@ class WholeByNumber(WholePlan):
             self.by_number.as_reckoned = True
             self._improve_large()
             return
+        self._improve_small()
+        if self.start is not None and not self._is_proven():
+            self._begin_from_nothing()
+
+    def _improve_small(self) -> None:
+        """Search a small program around its plan, and prove what is found, while that leads on."""
         if not self._is_proven():
             self._search_around(self.bought.between)
             self._drop()
@@ -101,6 +107,17 @@ class WholeByNumber(WholePlan):
                 break
         if not self._is_proven():
             self._drop()
+
+    def _begin_from_nothing(self) -> None:
+        """Where a similar plan led to none that is proven: what is planned without one, if that is cheaper."""
+        led_to, self.best = self.best, None
+        try:
+            self._reckon_as_linear_program()
+            self._first_plan()
+            self._improve_small()
+        finally:
+            if led_to is not None and led_to.cost_usd <= self._best_usd():
+                self.best = led_to
 
     def _is_far_from_proven(self) -> bool:
         """Whether a similar plan is so dear here that what is near it matters little: less of all is wanted."""

@@ -272,7 +272,7 @@ class WholePlan(Reached):
             answer = self._search_once(nodes)
             if self.best is not None and not self._is_proven():
                 self._improve()
-            if self._has_many_columns():
+            if self._goes_without_routes():
                 ended = len(self.search.blocks) == many and not self._pays(before[0])
             elif answer.status == OPTIMAL:
                 ended = self._progress_made() == before
@@ -288,7 +288,15 @@ class WholePlan(Reached):
         A large program is searched from the best plan, as far as nodes go; one of many columns is asked for what is so
         much cheaper that it matters, and that is another question where the best plan is another.
         """
-        return len(self.search.blocks), self._best_usd() if self._has_many_columns() else INFINITY
+        return len(self.search.blocks), self._best_usd() if self._goes_without_routes() else INFINITY
+
+    def _goes_without_routes(self) -> bool:
+        """Whether all of the program is searched without its routes.
+
+        By waiting the program says less of the plans than they must keep to, and is searched as it is.
+        """
+        is_kept = isinstance(self.search.program.solver, KeptHiGHS)
+        return is_kept and self._has_many_columns() and self.p.waiting is None
 
     def _search_once(self, nodes: int) -> Answer:
         """Search all of the program: a better bound, and a cheaper plan where one is come upon.
@@ -296,7 +304,7 @@ class WholePlan(Reached):
         A small one for what is so much cheaper than the best plan that it matters; a large one from the best plan.
         """
         self.tests.make_whole(self.search.blocks)
-        if self._has_many_columns() and (relaxed := self._without_routes()) is not None:
+        if self.best is not None and self._goes_without_routes() and (relaxed := self._without_routes()) is not None:
             self.searched = self._asked()
             return self._search_without_routes(*relaxed)
         gap = SEARCH_GAP * self.effort.gap_fraction
@@ -312,25 +320,28 @@ class WholePlan(Reached):
 
     @stage(WHOLE_NUMBERS)
     def _without_routes(self) -> tuple[WithoutRoutes, np.ndarray] | None:
-        """The program without its routes, and values of all its columns that can be routed; None: it is not made.
-
-        By waiting the program says less of the plans than they must keep to, and is searched as it is.
-        """
+        """The program without its routes, and values of all its columns that can be routed; None: it is not made."""
         program = self.search.program
-        if self.p.waiting is not None or not isinstance(program.solver, KeptHiGHS):
-            return None
         if self.relaxed is not None and self.relaxed[0].size == (program.n, program.m):
             return self.relaxed
         cores = [self.lp_values] if len(self.lp_values) == program.n else []
         cores += [values for values in [self._start()] if values is not None]
         if not cores:
             return None
+        self._say("rows in the place of routes")
         relaxed = WithoutRoutes(program)
         relaxed.add_by_marginal_values(program.duals)
         for core in cores:
-            relaxed.add_towards(core, self.search.check_time)
+            relaxed.add_towards(core, self._seconds_that_remain)
+        if not relaxed.is_bounded:
+            return None
         self.relaxed = relaxed, cores[0]
         return self.relaxed
+
+    def _seconds_that_remain(self) -> float | None:
+        """Seconds to the time limit, None without one; raises TimeLimitPassed after it."""
+        self.search.check_time()
+        return self.search.remaining_seconds()
 
     def _search_without_routes(self, relaxed: WithoutRoutes, core: np.ndarray) -> Answer:
         """Search all of a program of many columns without its routes, for what would be so cheap that it matters.
@@ -344,7 +355,7 @@ class WholePlan(Reached):
             if answer.values is None or self._is_proven():
                 break
             with stage(WHOLE_NUMBERS):
-                values = relaxed.routed(answer.values, core)
+                values = relaxed.routed(answer.values, core, self._seconds_that_remain)
             if values is not None and self._is_cheaper(answer.objective):
                 self._survive(values)
             if values is not None or not relaxed.has_grown:
@@ -357,7 +368,7 @@ class WholePlan(Reached):
         self.search.check_time()
         nodes = self.effort.most_nodes
         if nodes is None:
-            nodes = max(FEWEST_NODES, WITHOUT_ROUTES_WORK // relaxed.relaxed.n)
+            nodes = max(FEWEST_NODES, WITHOUT_ROUTES_WORK // relaxed.lp.n)
         label = f"without routes, up to {nodes} nodes"
         self._say(label)
         ends = Ends(

@@ -30,9 +30,11 @@ from planner.solve.program import Program, power_of_two
 ROUTED = 1e-5
 """Part of the way to a point that can be routed from which on values count as not routed."""
 MISSED = 1e-6
-"""Share of a row by which values miss it at the least, where it is worth having."""
+"""Share of a row, as a solver sees it, by which values miss it at the least: less counts as met."""
 TINY = 1e-7
 """A coefficient beside the largest of its row that a solver would take for none."""
+CANCELLED, ARITHMETIC = 1e-9, 1e-12
+"""Shares of what a coefficient, and the right side of a row, are summed of that may be arithmetic alone."""
 MOST_ROUNDS = 30
 """Linear programs by which rows are found."""
 
@@ -80,11 +82,11 @@ class WithoutRoutes:
         """columns of the program that have one here"""
         self.at = np.full(program.n, -1)
         self.at[self.kept] = np.arange(len(self.kept))
-        self.relaxed = LinearProgram()
+        self.lp = LinearProgram()
         kept = self.kept
         divisible = np.zeros(len(kept), dtype=bool)
-        self.relaxed.add_columns(program.lower[kept], program.upper[kept], program.unit[kept], divisible)
-        self.relaxed.costs = program.costs[kept].copy()
+        self.lp.add_columns(program.lower[kept], program.upper[kept], program.unit[kept], divisible)
+        self.lp.costs = program.costs[kept].copy()
         terms = rows.terms
         of_route = is_route[terms.column]
         has_routes = np.zeros(program.m, dtype=bool)
@@ -93,9 +95,11 @@ class WithoutRoutes:
         number = np.cumsum(~has_routes) - 1
         mine = ~has_routes[terms.row]
         remaining = Expr(number[terms.row[mine]], self.at[terms.column[mine]], terms.value[mine], np.zeros(len(stays)))
-        self.relaxed.add_rows(rows.low[stays], rows.high[stays], remaining, rows.factor[stays])
+        self.lp.add_rows(rows.low[stays], rows.high[stays], remaining, rows.factor[stays])
         self.has_grown = False
         """whether rows entered when it was last asked whether values can be routed"""
+        self.is_bounded = False
+        """whether its linear program has a best value: that none is infeasible says something of the program then"""
         self.parts = self._parts(rows.low, rows.high, rows.factor, terms, of_route, has_routes, most)
 
     def _parts(
@@ -125,45 +129,49 @@ class WithoutRoutes:
         for part in self.parts:
             self._add(*self._row_by(part, values[part.rows]))
 
-    def add_towards(self, core: Array, check: Callable[[], None], most_rounds: int = MOST_ROUNDS) -> None:
+    def add_towards(
+        self, core: Array, remaining: Callable[[], float | None] = lambda: None, most_rounds: int = MOST_ROUNDS
+    ) -> None:
         """Add rows until the linear program can be routed, or rounds are spent.
 
         Parameters
         ----------
         core : values of all columns of the program that can be routed
-        check : called before each round: what it raises ends them
+        remaining : seconds to a time limit, asked before each linear program: what it raises ends them; None: none
         """
-        self.relaxed.integral, solver = np.zeros(self.relaxed.n, dtype=bool), KeptHiGHS()
+        self.lp.integral, solver = np.zeros(self.lp.n, dtype=bool), KeptHiGHS()
         for _ in range(most_rounds):
-            check()
-            answer = solver.linear(self.relaxed)
-            if answer.values is None or self.routed(answer.values, core) is not None or not self.has_grown:
+            answer = solver.linear(self.lp, remaining())
+            self.is_bounded |= answer.status == OPTIMAL
+            if answer.values is None or self.routed(answer.values, core, remaining) is not None or not self.has_grown:
                 return
 
-    def routed(self, values: Array, core: Array) -> Array | None:
+    def routed(self, values: Array, core: Array, remaining: Callable[[], float | None] = lambda: None) -> Array | None:
         """Values of all columns of the program, requests routed; where they cannot be rows enter that say so: None.
 
         Parameters
         ----------
         values : of the columns here
         core : values of all columns of the program that can be routed
+        remaining : see `add_towards`
         """
-        everything, inside, many = np.zeros(self.size[0]), core[self.kept], self.relaxed.m
+        everything, inside, many = np.zeros(self.size[0]), core[self.kept], self.lp.m
         everything[self.kept] = values
         is_routed = True
         for part in self.parts:
-            answer = _towards(part, values, inside)
+            answer = _towards(part, values, inside, remaining())
             if answer.status != OPTIMAL or answer.values is None or answer.duals is None:
                 is_routed = False
                 continue
             everything[part.routes] = answer.values[:-1]
             if answer.values[-1] <= ROUTED:
                 continue
-            is_routed = False
             column, coefficient, least = self._row_by(part, answer.duals)
-            if least - coefficient @ values[column] > MISSED * max(1.0, abs(least)):
+            size = float(np.max(np.abs(coefficient) * self.lp.unit[column], initial=0.0))
+            if least - coefficient @ values[column] > MISSED * max(abs(least), size):
+                is_routed = False
                 self._add(column, coefficient, least)
-        self.has_grown = self.relaxed.m > many
+        self.has_grown = self.lp.m > many
         return everything if is_routed else None
 
     def _row_by(self, part: Part, weights: Array) -> tuple[Array, Array, float]:
@@ -173,19 +181,25 @@ class WithoutRoutes:
         has at the most, and traffic adds to their sum as much as any could.
         """
         weights = np.where(np.isfinite(np.where(weights > 0, part.low, part.high)), weights, 0.0)
-        sides = np.where(weights > 0, part.low, part.high)
-        least = float(np.where(weights != 0, weights * np.where(weights != 0, sides, 0.0), 0.0).sum())
+        sides = np.where(weights != 0, np.where(weights > 0, part.low, part.high), 0.0)
         gained = np.bincount(part.routed.column, part.routed.value * weights[part.routed.row], minlength=len(part.most))
-        least -= float((np.maximum(gained, 0.0) * part.most).sum())
-        of_each = np.bincount(
-            part.others.column, part.others.value * weights[part.others.row], minlength=self.relaxed.n
-        )
+        gains = np.maximum(gained, 0.0) * part.most
+        least = float((weights * sides).sum() - gains.sum())
+        least -= ARITHMETIC * float(np.abs(weights * sides).sum() + gains.sum())
+        terms = part.others.value * weights[part.others.row]
+        of_each = np.bincount(part.others.column, terms, minlength=self.lp.n)
+        summed = np.bincount(part.others.column, np.abs(terms), minlength=self.lp.n)
+        # what cancels out is raised to what it can be: of columns that may be below zero that is no row
+        cancelled = (np.abs(of_each) < CANCELLED * summed) & (of_each != 0)
+        of_each = np.where(cancelled, CANCELLED * summed, of_each)
         column = np.flatnonzero(of_each)
+        if (self.lp.lower[cancelled] < 0).any():
+            least = -INFINITY
         return column, of_each[column], least
 
     def _add(self, column: Array, coefficient: Array, least: float) -> None:
         """Add a row unless all values meet it; what a solver would take for none in it is raised, or left out."""
-        lp = self.relaxed
+        lp = self.lp
         scaled = np.abs(coefficient) * lp.unit[column]
         size = float(scaled.max(initial=0.0))
         is_met = bool((coefficient >= 0).all() and (lp.lower[column] >= 0).all() and least <= 0)
@@ -209,7 +223,7 @@ class WithoutRoutes:
         integral : which columns of the program are whole
         ends : in the solver's units; progress is said in the objective's
         """
-        program, lp, progress = self.program, self.relaxed, ends.progress
+        program, lp, progress = self.program, self.lp, ends.progress
         if progress is not None:
             say = progress
             ends = replace(ends, progress=lambda cost, bound: say(program.unscaled(cost), program.unscaled(bound)))
@@ -273,7 +287,7 @@ def _numbered(part: Array, where: Array) -> tuple[Array, dict[int, Array]]:
     return at, of_part
 
 
-def _towards(part: Part, values: Array, inside: Array) -> Answer:
+def _towards(part: Part, values: Array, inside: Array, seconds: float | None) -> Answer:
     """How far towards a point values must go until they can be routed: the last column [fraction], and the routes."""
     at_values, at_core = part.others.at(values), part.others.at(inside)
     lp, many = LinearProgram(), len(part.routes)
@@ -284,4 +298,4 @@ def _towards(part: Part, values: Array, inside: Array) -> Answer:
     row, column = np.append(part.routed.row, moves), np.append(part.routed.column, np.full(len(moves), many))
     terms = Expr(row, column, np.append(part.routed.value, (at_core - at_values)[moves]), np.zeros(len(part.rows)))
     lp.add_rows(part.low - at_values, part.high - at_values, terms.combined(many + 1), part.factor)
-    return KeptHiGHS().fresh(lp, Ends(), presolve=False)
+    return KeptHiGHS().fresh(lp, Ends(seconds=seconds), presolve=False)

@@ -11,6 +11,7 @@ from two_sites import changed, two_sites
 
 from planner.errors import NoPlan
 from planner.plan.audit import audit
+from planner.plan.file import sealed
 from planner.plan.plan import make_plan
 from planner.problem.build import build
 from planner.problem.problem import Problem, SpendYear
@@ -94,8 +95,10 @@ def test_a_plan_that_a_known_bound_proves_is_not_searched_for(monkeypatch):
 
 
 def test_a_plan_of_another_version_lends_no_bound(monkeypatch):
+    """Nor does one whose file was changed after it was sealed."""
     base = make_plan(two_sites())
-    false = base.model_copy(update={"proof": base.proof.model_copy(update={"bound_usd": 9.9, "cost_usd": 10.0})})
+    edited = base.model_copy(update={"proof": base.proof.model_copy(update={"bound_usd": 9.9, "cost_usd": 10.0})})
+    false = sealed(edited)
     seen, original = [], search.Search.check_time
 
     def looked(self):
@@ -103,7 +106,8 @@ def test_a_plan_of_another_version_lends_no_bound(monkeypatch):
         return original(self)
 
     monkeypatch.setattr(search.Search, "check_time", looked)
-    make_plan(base.study, start=false.model_copy(update={"planner_version": "0.0.1"}))
+    make_plan(base.study, start=sealed(false.model_copy(update={"planner_version": "0.0.1"})))
+    make_plan(base.study, start=edited)
     assert seen and 9.9 not in seen
     seen.clear()
     monkeypatch.setattr("planner.solve.solve.relax", lambda search, start: 0.0)

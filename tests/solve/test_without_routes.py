@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from over_time import study_over_time
+from priced import priced
 from studies import beset_study, random_study
 
 from planner.errors import NoPlan
@@ -45,7 +47,7 @@ def off(program: Program, values: np.ndarray) -> float:
 
 def towards(program: Program) -> WithoutRoutes:
     relaxed = WithoutRoutes(program)
-    relaxed.add_towards(program.values, lambda: None)
+    relaxed.add_towards(program.values)
     return relaxed
 
 
@@ -59,7 +61,7 @@ def test_whole_numbers_without_routes_cost_no_more_and_as_much_in_the_end(seed: 
         program.integral = integral
         exact, relaxed = program.answer(Ends()), WithoutRoutes(program)
         relaxed.add_by_marginal_values(program.duals)
-        assert exact.status == OPTIMAL and relaxed.relaxed.n < program.n
+        assert exact.status == OPTIMAL and relaxed.lp.n < program.n
         for _ in range(60):
             answer = relaxed.solve(integral, Ends())
             assert answer.bound <= exact.objective + 1e-6 * max(1.0, abs(exact.objective))
@@ -88,7 +90,7 @@ def test_rows_hold_of_every_solution_whatever_the_weights(seed: int) -> None:
         answer = program.answer(Ends())
         assert answer.status == OPTIMAL
         here = answer.values[relaxed.kept]
-        for block in relaxed.relaxed.blocks:
+        for block in relaxed.lp.blocks:
             at, size = block.terms.at(here), np.maximum(1.0, np.maximum(np.abs(block.low), 1.0 / block.factor))
             assert (np.maximum(block.low - at, at - block.high) / size <= 1e-6).all()
     program.costs = kept
@@ -126,10 +128,10 @@ def test_two_streams_on_two_placements() -> None:
     assert len(traffic) == 3 and program.solve() == OPTIMAL
     assert program.objective == pytest.approx(11.5)
     relaxed = WithoutRoutes(program)
-    assert relaxed.relaxed.n == 2 and relaxed.relaxed.m == 0 and len(relaxed.parts) == 1
+    assert relaxed.lp.n == 2 and relaxed.lp.m == 0 and len(relaxed.parts) == 1
     relaxed.add_by_marginal_values(program.duals)
-    assert relaxed.relaxed.m == 1
-    block = relaxed.relaxed.blocks[-1]
+    assert relaxed.lp.m == 1
+    block = relaxed.lp.blocks[-1]
     row = block.terms.value / block.low[0]
     assert row == pytest.approx(np.array([1.0, 2.0]) / 11.5)  # replicas of 1 and 2 USD for 11.5 USD at the least
     whole = np.arange(5) >= 3
@@ -137,8 +139,83 @@ def test_two_streams_on_two_placements() -> None:
     below = relaxed.solve(whole, Ends(cutoff=program.scaled(11.9)))
     assert below.status == INFEASIBLE and below.bound == pytest.approx(11.9)
     assert relaxed.routed(np.array([0.0, 6.0]), np.array([0.0, 0.0, 0.0, 2.0, 5.0])) is None
-    assert relaxed.has_grown and relaxed.relaxed.m == 2
+    assert relaxed.has_grown and relaxed.lp.m == 2
     assert relaxed.routed(np.array([2.0, 5.0]), np.array([3.0, 0.0, 5.0, 2.0, 5.0])) is not None
+
+
+def one_route(beside: float, at_least: float, at_most: float) -> Program:
+    """A column of traffic in two rows, `t + beside y >= at_least` and `t + 0.3 y <= at_most`, of which y costs 1."""
+    program = Program()
+    program.columns(np.ones(1, dtype=bool))
+    y = program.columns(np.ones(1, dtype=bool))
+    program.owned.append(Owned("traffic", (), [("a", "x", 0)], np.arange(1), np.arange(1)))
+    for value, low, high in ((beside, at_least, INFINITY), (0.3, -INFINITY, at_most)):
+        terms = Expr(np.zeros(2, dtype=int), np.array([0, 1]), np.array([1.0, value]), np.zeros(1))
+        program.add_rows(np.array([low]), np.array([high]), terms, np.ones(1))
+    program.upper[0] = 5.0
+    program.minimise(Expr(np.zeros(1, dtype=int), y.column, np.ones(1), np.zeros(1)))
+    return program
+
+
+def test_what_cancels_out_by_arithmetic_is_no_row() -> None:
+    """0.1 + 0.2 beside 0.3 leaves 5.6e-17 of both sides: scaled up it would say that y is one at the least."""
+    program = one_route(0.1 + 0.2, 0.1 + 0.2, 0.3)
+    assert program.solve() == OPTIMAL and program.objective == pytest.approx(0.0)
+    relaxed = WithoutRoutes(program)
+    relaxed.add_by_marginal_values(np.array([1.0, -1.0]))
+    assert relaxed.solve(np.array([False, True]), Ends()).bound <= 1e-6
+
+
+@pytest.mark.parametrize("beside", [0.3 + 3e-9, 0.3 - 3e-9])
+def test_a_tiny_coefficient_stays_on_the_safe_side(beside: float) -> None:
+    """Weights 1 and -1: 3e-9 of y, whose other rows are of size one, of either sign, and 1e-9 at the least."""
+    program = one_route(beside, 0.3, 0.3)
+    relaxed = WithoutRoutes(program)
+    relaxed.add_by_marginal_values(np.array([1.0, -1.0]))
+    assert program.solve() == OPTIMAL
+    assert relaxed.solve(np.array([False, False]), Ends()).bound <= program.objective + 1e-6
+
+
+def as_of_many_columns(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Small programs are searched as those of many columns from now on; how each search without routes ends."""
+    monkeypatch.setattr(reached, "LARGE_COLUMNS", -1)
+    monkeypatch.setattr(whole_plan, "MANY_COLUMNS", -1)
+    asked, solve = list[str](), WithoutRoutes.solve
+
+    def solved(relaxed: WithoutRoutes, integral: np.ndarray, ends: Ends) -> Answer:
+        answer = solve(relaxed, integral, ends)
+        asked.append(answer.status)
+        return answer
+
+    monkeypatch.setattr(WithoutRoutes, "solve", solved)
+    return asked
+
+
+def test_where_values_are_next_to_what_can_be_routed_a_plan_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row whose weights are millions is missed by one: that is no miss."""
+    study = beset_study(153).model_copy(update={"utilisation": Utilisation(basis="fixed")})
+    small = make_plan(study, Effort(gap_fraction=0.0))
+    as_of_many_columns(monkeypatch)
+    assert make_plan(study, Effort(gap_fraction=0.0)).proof.cost_usd == pytest.approx(small.proof.cost_usd)
+
+
+def test_plans_of_every_kind_and_their_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With prices of failures and of requests, over several periods, with work that waits and limits of many kinds."""
+    effort, studies = Effort(gap_fraction=0.0, most_nodes=500), []
+    every = [priced(0, "expected"), *(study_over_time(n) for n in (1, 4, 7)), *(beset_study(n) for n in (2, 5, 8, 11))]
+    for each in every:
+        study = each.model_copy(update={"utilisation": Utilisation(basis="fixed")})
+        try:
+            studies.append((study, make_plan(study, effort)))
+        except NoPlan:
+            continue
+    asked = as_of_many_columns(monkeypatch)
+    for study, small in studies:
+        many = make_plan(study, effort)
+        assert audit(many).passed
+        assert many.proof.cost_usd >= small.proof.bound_usd * (1 - 1e-6)
+        assert many.proof.bound_usd <= small.proof.cost_usd * (1 + 1e-6)
+    assert len(studies) > 4 and len(asked) > 4
 
 
 @pytest.mark.parametrize("gap_fraction", [0.01, 0.0])
@@ -152,17 +229,7 @@ def test_plans_of_programs_of_many_columns_and_their_bounds(
         small = make_plan(study, Effort(gap_fraction=gap_fraction))
     except NoPlan:
         return
-    monkeypatch.setattr(reached, "LARGE_COLUMNS", -1)
-    monkeypatch.setattr(whole_plan, "MANY_COLUMNS", -1)
-    asked = list[str]()
-    solve = WithoutRoutes.solve
-
-    def solved(relaxed: WithoutRoutes, integral: np.ndarray, ends: Ends) -> Answer:
-        answer = solve(relaxed, integral, ends)
-        asked.append(answer.status)
-        return answer
-
-    monkeypatch.setattr(WithoutRoutes, "solve", solved)
+    asked = as_of_many_columns(monkeypatch)
     many = make_plan(study, Effort(gap_fraction=gap_fraction))
     assert audit(many).passed
     assert asked or many.proof.gap_fraction <= gap_fraction + 1e-6
