@@ -74,6 +74,7 @@ class WholeByNumber(WholePlan):
             if self.best is not None and self.effort.quick:
                 self._drop()
                 return
+        is_led_to = self.best is not None
         if self.best is None:
             self._make_whole_binding()
             self.by_number.as_reckoned = self._is_large()
@@ -86,7 +87,7 @@ class WholeByNumber(WholePlan):
             self._improve_large()
             return
         self._improve_small()
-        if self.start is not None and not self._is_proven():
+        if is_led_to and not self._is_proven():
             self._begin_from_nothing()
 
     def _improve_small(self) -> None:

@@ -2,46 +2,18 @@
 
 import numpy as np
 import pytest
-from studies import beset_study, random_study
+from small_programs import SEEDS, off, program_of, study_of
 
 from planner.errors import NoPlan
 from planner.plan.audit import audit
 from planner.plan.plan import make_plan
-from planner.problem.build import build
 from planner.solve import fewer_routes, reached, whole_plan
 from planner.solve.fewer_routes import ABOUT_SAME, FewerRoutes
 from planner.solve.highs import Ends
-from planner.solve.lp_bound import relax
-from planner.solve.program import OPTIMAL, Program
-from planner.solve.search import Effort, Search
-from planner.study.records.study import Study
+from planner.solve.program import OPTIMAL
 
 FAR_APART = 1e3
 """Of needs all of which are then about the same."""
-SEEDS = [*range(10), 27]
-
-
-def program_of(seed: int) -> Program | None:
-    """The program with the failures that bind; None: there is no plan."""
-    search = Search(build(study_of(seed)), Effort(), None, lambda stage, done, detail: None)
-    try:
-        relax(search)
-    except NoPlan:
-        return None
-    return search.program
-
-
-def study_of(seed: int) -> Study:
-    return beset_study(seed) if seed % 2 else random_study(seed, "small")
-
-
-def off(program: Program, values: np.ndarray) -> float:
-    """By how much values miss a row or a bound of a program at the most, beside the size of the row."""
-    misses = [np.maximum(program.lower - values, values - program.upper).max(initial=0.0)]
-    for block in program.blocks:
-        at, size = block.terms.at(values) - block.terms.constant, np.maximum(1.0, 1.0 / block.factor)
-        misses.append((np.maximum(block.low - at, at - block.high) / size).max(initial=0.0))
-    return float(max(misses))
 
 
 @pytest.mark.parametrize("about_same", [ABOUT_SAME[0], FAR_APART])

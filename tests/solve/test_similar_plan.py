@@ -19,6 +19,7 @@ from planner.solve.program import Program
 from planner.solve.search import Effort, Search, unhurt
 from planner.solve.similar_plan import SimilarProblem, keep_to_bound, known_replicas
 from planner.solve.solve import solve
+from planner.solve.whole_by_number import WholeByNumber
 from planner.solve.whole_plan import WholePlan
 from planner.study.records.policies import Utilisation
 from planner.study.records.study import Goal
@@ -205,7 +206,7 @@ def test_a_bound_of_another_demand_says_nothing():
 
 def test_a_plan_by_waiting_is_kept_where_it_holds_and_its_bound_does(monkeypatch):
     """One more goal that it survives anyway: nothing is looked for beside it, and it is as near to proven as it was."""
-    study = random_study(2, "small").model_copy(update={"utilisation": Utilisation(spread="least-requests")})
+    study = by_waiting_of(2)
     effort = Effort(gap_fraction=0.02)
     base = make_plan(study, effort)
     assert problem_of(base).waiting is not None
@@ -255,3 +256,51 @@ def test_of_a_file_that_somebody_changed_no_bound_is_taken_over(basis):
     cold = make_plan(asked, Effort(gap_fraction=0.0))
     warm = make_plan(asked, Effort(gap_fraction=0.0), start=edited)
     assert warm.proof.cost_usd == pytest.approx(cold.proof.cost_usd)
+
+
+def by_waiting_of(seed):
+    return random_study(seed, "small").model_copy(update={"utilisation": Utilisation(spread="least-requests")})
+
+
+def test_where_a_similar_plan_by_waiting_leads_to_none_that_is_proven_it_is_planned_from_nothing(monkeypatch):
+    """Nothing is found near a dear plan: what is planned without one is found, and the cheaper of the two stays."""
+    effort = Effort(gap_fraction=0.001, most_nodes=1)
+    base, cold = make_plan(by_waiting_of(9), Effort(gap_fraction=0.5)), make_plan(by_waiting_of(9), effort)
+    assert base.proof.cost_usd > 1.1 * cold.proof.cost_usd
+    improve, run, led, reached = WholeByNumber._improve_small, WholeByNumber._run, set(), []
+
+    def ran(self):
+        run(self)
+        if self.start is not None:
+            reached.append(self.best.cost_usd)
+
+    def not_near_it(self):
+        if self.start is None or self in led:
+            improve(self)
+        led.add(self)
+
+    monkeypatch.setattr(WholeByNumber, "_run", ran)
+    monkeypatch.setattr(WholeByNumber, "_improve_small", not_near_it)
+    monkeypatch.setattr(WholeByNumber, "_search_near", lambda self, start: None)
+    monkeypatch.setattr(WholeByNumber, "_is_far_from_proven", lambda self: False)
+    warm = make_plan(by_waiting_of(9), effort, start=base)
+    assert reached[0] <= cold.proof.cost_usd * (1 + 1e-9) and audit(warm).passed
+
+
+def test_what_began_from_nothing_does_not_begin_twice(monkeypatch):
+    """A plan that does not hold with more demand, and nothing near it: the search is one from nothing already."""
+    effort = Effort(gap_fraction=0.0, most_nodes=1)
+    base = make_plan(by_waiting_of(3), effort)
+    asked = changed(base.study, {"demand": "x1.5"})
+    begun, first = [], WholeByNumber._first_plan
+
+    def counted(self):
+        if self.start is not None:
+            begun.append(self)
+        first(self)
+
+    monkeypatch.setattr(WholeByNumber, "_first_plan", counted)
+    monkeypatch.setattr(WholeByNumber, "_search_near", lambda self, start: None)
+    monkeypatch.setattr(WholeByNumber, "_is_proven", lambda self: False)
+    make_plan(asked, effort, start=base)
+    assert len(begun) == 1
